@@ -1,0 +1,163 @@
+"""The HTTP form of OAuth messages: requests and responses as values, strict form bodies
+(RFC 6749 §3.1 and Appendix B), Basic credentials (RFC 6749 §2.3.1) and error responses (§5.2).
+
+Reading from a socket and writing to one is not done here.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from dojang.jose import json_object
+from dojang.oauth.errors import ErrorCode, OAuthError
+
+FORM: Final = b"application/x-www-form-urlencoded"
+JSON: Final = (b"content-type", b"application/json")
+NO_STORE: Final = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))  # RFC 6749 §5.1
+
+MAX_PARAMETERS: Final = 1000
+MAX_PARAMETER_BYTES: Final = 8192
+
+
+class Request(NamedTuple):
+    """One request, whole. `headers` are as received with names in lower case; `peer` is the
+    address of the socket's other end, never taken from a header."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    peer: str
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of a header that may stand once; None where it is absent.
+
+        Raises `OAuthError(INVALID_REQUEST)` where it stands twice.
+        """
+        found: bytes | None = None
+        for key, value in self.headers:
+            if key == name:
+                if found is not None:
+                    raise OAuthError(
+                        ErrorCode.INVALID_REQUEST,
+                        f"The {name.decode()} header stands more than once.",
+                        reason="repeated_header",
+                    )
+                found = value
+        return found
+
+
+class Response(NamedTuple):
+    """One response, whole."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+def build_json(
+    status: int, document: Mapping[str, object], *headers: tuple[bytes, bytes]
+) -> Response:
+    """A JSON response that no cache may keep (RFC 6749 §5.1)."""
+    return Response(status, (JSON, *NO_STORE, *headers), json_object.dump(document))
+
+
+STATUS: Final[Mapping[ErrorCode, int]] = {
+    ErrorCode.INVALID_CLIENT: 401,
+    ErrorCode.INVALID_TOKEN: 401,
+    ErrorCode.INSUFFICIENT_SCOPE: 403,
+    ErrorCode.SERVER_ERROR: 500,
+    ErrorCode.TEMPORARILY_UNAVAILABLE: 503,
+}
+
+
+def build_error(error: OAuthError, *headers: tuple[bytes, bytes]) -> Response:
+    """The error response of RFC 6749 §5.2; any code not in `STATUS` is a 400."""
+    document = {"error": str(error.code), "error_description": error.description}
+    return build_json(STATUS.get(error.code, 400), document, *headers)
+
+
+def parse_form(request: Request) -> dict[str, str]:
+    """The parameters of a form body; a parameter without a value counts as absent.
+
+    Raises `OAuthError(INVALID_REQUEST)` for another media type, a repeated parameter
+    (RFC 6749 §3.1), bytes that are not UTF-8, or a body over the limits.
+    """
+    media_type = request.header(b"content-type") or b""
+    if media_type != FORM and media_type.partition(b";")[0].strip().lower() != FORM:
+        raise _bad_request(
+            "The body must be application/x-www-form-urlencoded.", "media_type"
+        )
+    return parse_parameters(request.body)
+
+
+def parse_parameters(encoded: bytes) -> dict[str, str]:
+    """`application/x-www-form-urlencoded` bytes to parameters, by the rules of `parse_form`."""
+    parameters: dict[str, str] = {}
+    pairs = encoded.split(b"&", MAX_PARAMETERS)
+    if len(pairs) > MAX_PARAMETERS:
+        raise _bad_request("The request has too many parameters.", "too_many_parameters")
+    for pair in pairs:
+        raw_name, _, raw_value = pair.partition(b"=")
+        if len(pair) > MAX_PARAMETER_BYTES:
+            raise _bad_request("A parameter is too long.", "parameter_too_long")
+        name = _decode(raw_name)
+        if name in parameters:
+            raise _bad_request("A parameter stands more than once.", "repeated_parameter")
+        if name or raw_value:
+            parameters[name] = _decode(raw_value)
+    return {name: value for name, value in parameters.items() if value}
+
+
+def parse_basic(header: bytes) -> tuple[str, str]:
+    """Client id and secret of a Basic `Authorization` header, each form-decoded strictly.
+
+    Raises `OAuthError(INVALID_CLIENT)`.
+    """
+    scheme, _, encoded = header.partition(b" ")
+    if scheme.lower() != b"basic":
+        raise _bad_client("The Authorization scheme is not Basic.", "not_basic")
+    try:
+        identifier, separator, secret = b64decode(encoded.strip(), validate=True).partition(b":")
+    except binascii.Error:
+        raise _bad_client("The Basic credentials are not base64.", "basic_malformed") from None
+    if not separator:
+        raise _bad_client("The Basic credentials have no colon.", "basic_malformed")
+    try:
+        return _decode(identifier), _decode(secret)
+    except OAuthError:
+        raise _bad_client(
+            "The Basic credentials are not form-encoded.", "basic_malformed"
+        ) from None
+
+
+_PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~*")
+_PLAIN_BYTES: Final = bytes(_PLAIN)
+_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+
+
+def _decode(encoded: bytes) -> str:
+    if not encoded.translate(None, _PLAIN_BYTES):
+        return encoded.decode("ascii")
+    for at, octet in enumerate(encoded):
+        if octet == 0x25 and not (
+            len(pair := encoded[at + 1 : at + 3]) == 2 and _HEX.issuperset(pair)
+        ):
+            raise _bad_request("A percent sign is not followed by two digits.", "form_malformed")
+    try:
+        return unquote_to_bytes(encoded.replace(b"+", b" ")).decode("utf-8")
+    except UnicodeDecodeError:
+        raise _bad_request("A parameter is not UTF-8.", "form_malformed") from None
+
+
+def _bad_request(description: str, reason: str) -> OAuthError:
+    return OAuthError(ErrorCode.INVALID_REQUEST, description, reason=reason)
+
+
+def _bad_client(description: str, reason: str) -> OAuthError:
+    return OAuthError(ErrorCode.INVALID_CLIENT, description, reason=reason)

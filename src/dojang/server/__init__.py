@@ -1,0 +1,1 @@
+"""The authorization server: grants, keys, facts and what its endpoints answer."""

@@ -1,0 +1,124 @@
+"""What the authorization server needs from a store, with the duties it relies on.
+
+A unit of work is a value: the sequence of changes given to `Ledger.commit`.
+One contract suite runs against every store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from dojang.oauth.revocation_fact import Fact, Rev
+from dojang.server.model import (
+    AppendFact,
+    AuditEvent,
+    AuditRecord,
+    Client,
+    KeyRecord,
+    Position,
+    Resource,
+)
+
+
+class PutClient(Struct, frozen=True):
+    """Version 1 must be new; version n replaces version n - 1. Otherwise `Conflict`."""
+
+    client: Client
+
+
+class PutResource(Struct, frozen=True):
+    """As `PutClient`."""
+
+    resource: Resource
+
+
+class PutKey(Struct, frozen=True):
+    """As `PutClient`."""
+
+    key: KeyRecord
+
+
+class DropKey(Struct, frozen=True):
+    """Forget a key that is gone, its private half included. `Conflict` where `version` moved."""
+
+    kid: str
+    version: int
+
+
+Change = PutClient | PutResource | PutKey | DropKey | AppendFact | AuditEvent
+
+
+class Conflict(Exception):
+    """A precondition of a change did not hold; nothing of its unit of work was written.
+
+    `what` is the kind of thing ("client", "resource", "key"), `identifier` which one.
+    """
+
+    def __init__(self, what: str, identifier: str) -> None:
+        super().__init__(f"{what} {identifier} was changed or added meanwhile")
+        self.what = what
+        self.identifier = identifier
+
+
+class Ledger(Protocol):
+    """The order of things."""
+
+    async def position(self) -> Position:
+        """Duty: never older than any commit that was acknowledged, on any node, before the call.
+        Raises `Unavailable` rather than answer from memory it cannot vouch for."""
+
+    async def commit(self, changes: Sequence[Change]) -> Position:
+        """Duty: all or nothing; durable before it returns; facts numbered in commit order without
+        gaps; `generation` grows by one at least; the position returned includes these changes.
+        Raises `Conflict` or `Unavailable`; after `Unavailable` the outcome is not known."""
+
+    async def load_facts(self, after: Rev) -> Sequence[Fact]:
+        """Facts later than `after`, in order. Duty: no committed fact is skipped."""
+
+
+class Directory(Protocol):
+    """Clients and resources. Duty: at least as new as the last `position` answered."""
+
+    async def find_client(self, client_id: str) -> Client | None: ...
+
+    async def find_resource(self, identifier: str) -> Resource | None: ...
+
+    async def list_clients(self, *, after: str = "", limit: int = 1000) -> Sequence[Client]:
+        """By client_id, those greater than `after`."""
+
+    async def list_resources(self) -> Sequence[Resource]: ...
+
+
+class KeyStore(Protocol):
+    """Keys, as sealed as they were given."""
+
+    async def load_keys(self) -> Sequence[KeyRecord]: ...
+
+
+class ReplayStore(Protocol):
+    """Single use, across all nodes."""
+
+    async def consume_once(self, key: bytes, *, until: int, now: int) -> bool:
+        """True for the first caller with `key` (at most 64 bytes) and False for every later one
+        until the time `until`. Duty: durable before True, one winner under concurrency, bounded:
+        entries with `until` < `now` are deleted. Raises `Unavailable`, never guesses."""
+
+
+class AuditTrail(Protocol):
+    """The hash-chained record; appended to by `Ledger.commit` alone."""
+
+    async def load_audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditRecord]: ...
+
+
+class Store(Ledger, Directory, KeyStore, ReplayStore, AuditTrail, Protocol):
+    """All of it, and its end of life."""
+
+    async def forget(self, *, now: int) -> None:
+        """Delete facts whose `forget_after` < `now`, and spent replay entries. Numbers are never
+        given again."""
+
+    async def close(self) -> None:
+        """Finish what was accepted, then release files and connections."""
