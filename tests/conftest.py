@@ -23,7 +23,7 @@ def anyio_backend() -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("requirements")
-    group.addoption("--proves", metavar="ID", help="run only the tests that cite this requirement")
+    group.addoption("--proves", metavar="IDS", help="run only the tests that cite one of these")
     group.addoption("--citations", type=Path, help="write which tests cite what, as JSON")
 
 
@@ -45,6 +45,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if path := config.getoption("--citations"):
         path.write_text(json.dumps(cited))
     if wanted := config.getoption("--proves"):
-        kept = set(cited[wanted])
+        kept = {node for identifier in wanted.split(",") for node in cited[identifier]}
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in kept])
         items[:] = [item for item in items if item.nodeid in kept]
