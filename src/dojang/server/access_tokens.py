@@ -1,0 +1,111 @@
+"""Access tokens of this server: how they are issued and how one that comes back is read.
+
+Both formats hold the same claims (RFC 9068 §2.2 and Dojang's `grant` and `rev`). Neither costs a
+row: a JWT is signed, an opaque token is its claims sealed.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from dojang.jose import base64url
+from dojang.jose.errors import InvalidToken
+from dojang.oauth.errors import Unavailable
+from dojang.oauth.revocation_fact import Rev
+from dojang.server.ids import new_id
+from dojang.server.keyring import KeyRing
+from dojang.server.model import Client, Position, Resource, StandingGrant, TokenFormat
+
+OPAQUE_PREFIX: Final = "dojang_at_"
+_SEAL_CONTEXT: Final = b"dojang access token"
+
+
+class AccessToken(Struct, frozen=True):
+    """The claims of an access token, in the order they are written."""
+
+    iss: str
+    sub: str
+    aud: str
+    client_id: str
+    exp: int
+    iat: int
+    jti: str
+    scope: str
+    grant: str
+    rev: Rev
+
+
+class PresentedAccessToken(NamedTuple):
+    """An access token that this server made, as its signature or seal proves. Whether it is still
+    good is not said."""
+
+    claims: AccessToken
+    kid: str
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(AccessToken).decode
+
+
+def issue_access_token(
+    keys: KeyRing,
+    *,
+    issuer: str,
+    client: Client,
+    grant: StandingGrant,
+    resource: Resource,
+    scope: str,
+    position: Position,
+    now: float,
+) -> str:
+    """Mint one. `now` is in seconds since 1970; `scope` is what was granted, space separated.
+
+    Raises `Unavailable` where no key for the resource's format is active.
+    """
+    at = int(now)
+    payload = _encode(
+        AccessToken(
+            issuer,
+            client.client_id,
+            resource.identifier,
+            client.client_id,
+            at + resource.access_token_lifetime,
+            at,
+            new_id(int(now * 1000)),
+            scope,
+            grant.grant_id,
+            Rev(position.epoch, position.head),
+        )
+    )
+    view = keys.at(at)
+    if resource.token_format is TokenFormat.OPAQUE:
+        if view.seals is None:
+            raise Unavailable("the sealing key")
+        return OPAQUE_PREFIX + base64url.encode(view.seals.seal(payload, _SEAL_CONTEXT))
+    signer = view.signers.get(resource.algorithm)
+    if signer is None:
+        raise Unavailable("the signing key")
+    return signer.sign(payload)
+
+
+def parse_access_token(keys: KeyRing, token: str, *, now: int) -> PresentedAccessToken | None:
+    """A token that this server made; None for anything else, whatever is wrong with it."""
+    view = keys.at(now)
+    try:
+        if token.startswith(OPAQUE_PREFIX):
+            if view.seals is None:
+                return None
+            box = base64url.decode(token[len(OPAQUE_PREFIX) :])
+            payload, kid = view.seals.open(box, _SEAL_CONTEXT)
+            return PresentedAccessToken(_decode(payload), kid)
+        if view.verifier is None:
+            return None
+        signed = view.verifier.verify(token)
+        if signed.kid is None:
+            return None
+        return PresentedAccessToken(msgspec.convert(signed.claims, AccessToken), signed.kid)
+    except (InvalidToken, msgspec.ValidationError):
+        return None

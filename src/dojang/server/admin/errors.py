@@ -1,0 +1,29 @@
+"""Why an operation was refused, as the admin API (RFC 9457) and the command line show it."""
+
+from __future__ import annotations
+
+
+class OperationRefused(Exception):
+    """The operator's request cannot be done. `status` is the HTTP status; `title` is fixed for the
+    kind of problem; `detail` says what to do and may name identifiers, never secrets."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+
+
+def invalid(detail: str) -> OperationRefused:
+    """A parameter cannot be as it is."""
+    return OperationRefused(400, "Invalid parameter", detail)
+
+
+def not_found(what: str, identifier: str) -> OperationRefused:
+    """There is no such thing."""
+    return OperationRefused(404, f"No such {what}", f"there is no {what} {identifier!r}")
+
+
+def conflict(detail: str) -> OperationRefused:
+    """It exists already, or was changed meanwhile."""
+    return OperationRefused(409, "Conflict", detail)

@@ -1,0 +1,96 @@
+"""Resources: the protected APIs and what their tokens are like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from dojang.oauth.scopes import check_scope_name
+from dojang.oauth.urls import parse_url
+from dojang.server.admin.errors import conflict, invalid
+from dojang.server.lifetimes import LONGEST_ACCESS_TOKEN, SHORTEST_ACCESS_TOKEN
+from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
+from dojang.server.ports import PutResource
+
+if TYPE_CHECKING:
+    from dojang.server.provider import Provider
+
+SIGNING_ALGORITHMS: Final = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+)
+
+
+class AddResource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`identifier`: an absolute URI (RFC 8707 §2); `access_token_lifetime`: seconds."""
+
+    identifier: str
+    scopes: tuple[str, ...]
+    token_format: TokenFormat = TokenFormat.JWT
+    algorithm: str = "ES256"
+    access_token_lifetime: int = 600
+    introspectors: tuple[str, ...] = ()
+
+
+class ListResources(Struct, frozen=True, forbid_unknown_fields=True):
+    """No parameters."""
+
+
+async def add_resource(provider: Provider, actor: str, asked: AddResource) -> dict[str, Any]:
+    """Register a resource, and the keys that its algorithm needs."""
+    _check_identifier(asked.identifier)
+    if not asked.scopes:
+        raise invalid("scopes: a resource without scopes allows nothing; name one at least")
+    for scope in asked.scopes:
+        try:
+            check_scope_name(scope)
+        except ValueError as error:
+            raise invalid(f"scopes: {error}") from error
+    if asked.algorithm not in SIGNING_ALGORITHMS:
+        known = ", ".join(sorted(SIGNING_ALGORITHMS))
+        raise invalid(f"algorithm: must be one of {known}")
+    if not SHORTEST_ACCESS_TOKEN <= asked.access_token_lifetime <= LONGEST_ACCESS_TOKEN:
+        raise invalid(
+            f"access_token_lifetime: must be {SHORTEST_ACCESS_TOKEN} to {LONGEST_ACCESS_TOKEN} "
+            "seconds"
+        )
+    if asked.identifier in provider.state.resources:
+        raise conflict(f"the resource {asked.identifier!r} exists already")
+    resource = msgspec.convert(msgspec.structs.asdict(asked), Resource)
+    now = int(provider.clock.now())
+    await provider.store.commit(
+        [
+            PutResource(resource),
+            *provider.state.keys.plan_pair(KeyUse.ACCESS_TOKEN, asked.algorithm, now=now),
+            AuditEvent(at=now, actor=actor, action="resource.add", target=asked.identifier),
+        ]
+    )
+    return {"resource": describe_resource(resource)}
+
+
+async def list_resources(provider: Provider, actor: str, asked: ListResources) -> dict[str, Any]:
+    """Every resource, the server's own two included."""
+    resources = provider.state.resources.values()
+    return {"resources": [describe_resource(resource) for resource in resources]}
+
+
+def describe_resource(resource: Resource) -> dict[str, Any]:
+    """A resource as operators see it."""
+    described: dict[str, Any] = msgspec.to_builtins(resource)
+    return described
+
+
+def _check_identifier(identifier: str) -> None:
+    # RFC 8707 §2: an absolute URI without a fragment.
+    scheme, colon, rest = identifier.partition(":")
+    if not (scheme and colon and rest) or "#" in identifier or not identifier.isprintable():
+        raise invalid(
+            "identifier: must be an absolute URI without a fragment, for example "
+            "https://orders.example"
+        )
+    if scheme in ("http", "https"):
+        try:
+            parse_url(identifier)
+        except ValueError as error:
+            raise invalid(f"identifier: {error}") from error

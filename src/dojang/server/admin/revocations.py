@@ -1,0 +1,76 @@
+"""Taking back: one token, everything of a client, everything of a grant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from dojang.oauth.revocation_fact import FactKind
+from dojang.server.access_tokens import parse_access_token
+from dojang.server.admin.clients import load_client
+from dojang.server.admin.errors import invalid
+from dojang.server.lifetimes import DRAIN
+from dojang.server.model import AppendFact, AuditEvent
+
+if TYPE_CHECKING:
+    from dojang.server.provider import Provider
+
+
+class RevokeToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The token itself, or its `jti` where only that is known; one of the two."""
+
+    token: str | None = None
+    jti: str | None = None
+
+
+class RevokeClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every token of the client so far; it may ask for new ones (to stop that, disable it)."""
+
+    client_id: str
+
+
+class RevokeGrant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every token of the grant so far."""
+
+    grant: str
+
+
+async def revoke_token(provider: Provider, actor: str, asked: RevokeToken) -> dict[str, Any]:
+    """Revoke one token, whoever holds it."""
+    if (asked.token is None) == (asked.jti is None):
+        raise invalid("token, jti: give one of the two")
+    jti = asked.jti
+    if asked.token is not None:
+        now = int(provider.clock.now())
+        presented = parse_access_token(provider.state.keys, asked.token, now=now)
+        if presented is None:
+            raise invalid("token: this server did not make it, or its key is gone")
+        jti = presented.claims.jti
+    return await _append(provider, actor, FactKind.TOKEN, jti or "")
+
+
+async def revoke_client(provider: Provider, actor: str, asked: RevokeClient) -> dict[str, Any]:
+    """Revoke every token that a client holds."""
+    client = await load_client(provider, asked.client_id)
+    return await _append(provider, actor, FactKind.CLIENT, client.client_id)
+
+
+async def revoke_grant(provider: Provider, actor: str, asked: RevokeGrant) -> dict[str, Any]:
+    """Revoke every token of a grant."""
+    return await _append(provider, actor, FactKind.GRANT, asked.grant)
+
+
+async def _append(
+    provider: Provider, actor: str, kind: FactKind, identifier: str
+) -> dict[str, Any]:
+    if not 1 <= len(identifier) <= 255:
+        raise invalid(f"{kind}: must be 1 to 255 characters")
+    now = int(provider.clock.now())
+    position = await provider.store.commit(
+        [
+            AppendFact(kind=kind, identifier=identifier, at=now, forget_after=now + DRAIN),
+            AuditEvent(at=now, actor=actor, action=f"{kind}.revoke", target=identifier),
+        ]
+    )
+    return {"kind": kind, "identifier": identifier, "rev": list(position.rev)}

@@ -1,0 +1,83 @@
+"""The table of what operators can do: the admin API and the command line are driven by it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec import Struct
+
+from dojang.server.admin import clients, keys, records, resources, revocations
+from dojang.server.admin.errors import OperationRefused, conflict
+from dojang.server.ports import Conflict
+from dojang.server.provider import ADMIN_READ, ADMIN_WRITE
+
+if TYPE_CHECKING:
+    from dojang.server.provider import Provider
+
+__all__ = ["OPERATIONS", "Operation", "OperationRefused", "perform"]
+
+
+class Operation(NamedTuple):
+    """One thing that operators can do. `path` is below the admin API; names in braces are
+    parameters. `scope` is what a caller must hold."""
+
+    method: str
+    path: str
+    scope: str
+    parameters: type[Struct]
+    run: Callable[[Provider, str, Any], Awaitable[dict[str, Any]]]
+
+
+def _read(path: str, parameters: type[Struct], run: Any) -> Operation:
+    return Operation("GET", path, ADMIN_READ, parameters, run)
+
+
+def _write(path: str, parameters: type[Struct], run: Any) -> Operation:
+    return Operation("POST", path, ADMIN_WRITE, parameters, run)
+
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "resource.add": _write("/v1/resources", resources.AddResource, resources.add_resource),
+    "resource.list": _read("/v1/resources", resources.ListResources, resources.list_resources),
+    "client.add": _write("/v1/clients", clients.AddClient, clients.add_client),
+    "client.list": _read("/v1/clients", clients.ListClients, clients.list_clients),
+    "client.rotate_secret": _write(
+        "/v1/clients/{client_id}/rotate-secret", clients.RotateSecret, clients.rotate_secret
+    ),
+    "client.disable": _write(
+        "/v1/clients/{client_id}/disable", clients.NamedClient, clients.disable_client
+    ),
+    "client.enable": _write(
+        "/v1/clients/{client_id}/enable", clients.NamedClient, clients.enable_client
+    ),
+    "keys.list": _read("/v1/keys", keys.ListKeys, keys.list_keys),
+    "keys.rotate": _write("/v1/keys/rotate", keys.RotateKey, keys.rotate_key),
+    "keys.revoke": _write("/v1/keys/{kid}/revoke", keys.NamedKey, keys.revoke_key),
+    "revoke.token": _write(
+        "/v1/revocations/token", revocations.RevokeToken, revocations.revoke_token
+    ),
+    "revoke.client": _write(
+        "/v1/revocations/client", revocations.RevokeClient, revocations.revoke_client
+    ),
+    "revoke.grant": _write(
+        "/v1/revocations/grant", revocations.RevokeGrant, revocations.revoke_grant
+    ),
+    "audit.list": _read("/v1/audit", records.ListAudit, records.list_audit),
+    "audit.verify": _read("/v1/audit/verify", records.VerifyAudit, records.verify_audit),
+    "status": _read("/v1/status", records.ShowStatus, records.show_status),
+}
+
+
+async def perform(
+    provider: Provider, operation: Operation, parameters: Struct, *, actor: str
+) -> dict[str, Any]:
+    """Do one operation, as of the barrier. `actor` is who is named in the audit trail.
+
+    Raises `OperationRefused` and `Unavailable`.
+    """
+    await provider.state.reach_barrier()
+    try:
+        return await operation.run(provider, actor, parameters)
+    except Conflict as error:
+        raise conflict(f"{error}; look at it again and repeat") from error

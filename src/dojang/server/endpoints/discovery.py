@@ -1,0 +1,30 @@
+"""Discovery (RFC 8414 §3, the same document at both well-known places) and the key set
+(RFC 7517 §5). Both may be cached, and say for how long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dojang.oauth.errors import Unavailable
+from dojang.oauth.http import Request, Response
+
+if TYPE_CHECKING:
+    from dojang.server.provider import Provider
+
+
+def metadata(provider: Provider, request: Request) -> Response:
+    """The discovery document."""
+    return provider.metadata.answer(request)
+
+
+async def jwks(provider: Provider, request: Request) -> Response:
+    """The public halves of every published key, as of the barrier.
+
+    Where the store cannot be reached the keys of the last barrier are served: they sign nothing
+    that was not good then, and a verifier without keys refuses everything.
+    """
+    try:
+        await provider.state.reach_barrier()
+    except Unavailable:
+        provider.counters["dojang_jwks_from_memory_total",] += 1
+    return provider.state.keys.at(int(provider.clock.now())).jwks.answer(request)

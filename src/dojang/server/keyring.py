@@ -1,0 +1,300 @@
+"""The keys of the server, and what each may do at a moment.
+
+    upcoming (published) -> active (signs) -> retained (published) -> gone
+                                any of them -> revoked
+
+The state of a key follows from its record and `now`; nothing has to run for it to change.
+One standby (an upcoming key without a date) is always published, so that an emergency can
+activate a key that verifiers already hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from dojang.jose import json_object
+from dojang.jose.errors import InvalidKey, InvalidToken
+from dojang.jose.jws import CompactSigner
+from dojang.jose.jwt import JwtVerifier
+from dojang.jose.keys import KeySet, SigningKey
+from dojang.jose.seal import SealKey, SealRing
+from dojang.oauth.access_token import MEDIA_TYPE
+from dojang.oauth.revocation_fact import FactKind
+from dojang.server.documents import CacheableDocument
+from dojang.server.ids import new_kid
+from dojang.server.lifetimes import DRAIN, JWKS_MAX_AGE, LEEWAY
+from dojang.server.model import AppendFact, KeyRecord, KeyUse
+from dojang.server.ports import Change, DropKey, PutKey
+
+SEAL_ALGORITHM: Final = "A256GCM"
+
+
+class KeyState(StrEnum):
+    """Where a key is in its life."""
+
+    UPCOMING = "upcoming"
+    ACTIVE = "active"
+    RETAINED = "retained"
+    GONE = "gone"
+    REVOKED = "revoked"
+
+
+PUBLISHED: Final = frozenset({KeyState.UPCOMING, KeyState.ACTIVE, KeyState.RETAINED})
+
+
+def find_state(key: KeyRecord, now: int) -> KeyState:
+    """The state of `key` at `now` (seconds since 1970)."""
+    if key.revoked_at is not None:
+        return KeyState.REVOKED
+    if key.active_from is None or now < key.active_from:
+        return KeyState.UPCOMING
+    if key.active_until is None or now < key.active_until:
+        return KeyState.ACTIVE
+    if key.gone_at is None or now < key.gone_at:
+        return KeyState.RETAINED
+    return KeyState.GONE
+
+
+class WrongEncryptionKey(Exception):
+    """A stored key does not open under the key-encryption key that was given."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__(
+            f"the stored key {kid} does not open under the key-encryption key given; "
+            "start with the one this database was made with"
+        )
+        self.kid = kid
+
+
+class NoSuchKey(Exception):
+    """The ring has no such key, or none in a state that allows what was asked."""
+
+
+def _associated_data(use: KeyUse, algorithm: str, kid: str) -> bytes:
+    return f"dojang key {use} {algorithm} {kid}".encode()
+
+
+def make_key(
+    use: KeyUse, algorithm: str, encryption_key: SealKey, *, now: int, active_from: int | None
+) -> KeyRecord:
+    """A new key, its private half sealed under `encryption_key`."""
+    kid = new_kid()
+    if use is KeyUse.SEAL:
+        secret, public = SealKey.generate(kid).secret, None
+    else:
+        key = SigningKey.generate(algorithm, kid=kid)
+        secret, public = json_object.dump(key.private_jwk()), key.public_jwk()
+    return KeyRecord(
+        kid=kid,
+        use=use,
+        algorithm=algorithm,
+        sealed=encryption_key.seal(secret, _associated_data(use, algorithm, kid)),
+        public_jwk=public,
+        published_at=now,
+        active_from=active_from,
+    )
+
+
+def make_pair(
+    use: KeyUse, algorithm: str, encryption_key: SealKey, *, now: int
+) -> tuple[KeyRecord, KeyRecord]:
+    """The first keys for a use: one that is active at once and its standby."""
+    return (
+        make_key(use, algorithm, encryption_key, now=now, active_from=now),
+        make_key(use, algorithm, encryption_key, now=now, active_from=None),
+    )
+
+
+class LoadedKey(NamedTuple):
+    """A record with its private half open."""
+
+    record: KeyRecord
+    private: SigningKey | SealKey
+
+
+def load_key(record: KeyRecord, encryption_key: SealKey) -> LoadedKey:
+    """Open the private half. Raises `WrongEncryptionKey`."""
+    associated_data = _associated_data(record.use, record.algorithm, record.kid)
+    try:
+        secret = encryption_key.open(record.sealed, associated_data)
+        if record.use is KeyUse.SEAL:
+            return LoadedKey(record, SealKey.from_bytes(record.kid, secret))
+        return LoadedKey(record, SigningKey.from_jwk(json_object.parse(secret)))
+    except (InvalidToken, InvalidKey) as error:
+        raise WrongEncryptionKey(record.kid) from error
+
+
+class SigningView(NamedTuple):
+    """Everything the ring answers until the next change of a state: nothing is computed twice."""
+
+    until: float
+    signers: Mapping[str, CompactSigner]
+    seals: SealRing | None
+    verifier: JwtVerifier | None
+    jwks: CacheableDocument
+
+
+class KeyRing:
+    """All keys of the server, each opened once."""
+
+    def __init__(self, encryption_key: SealKey) -> None:
+        self._encryption_key = encryption_key
+        self._loaded: dict[str, LoadedKey] = {}
+        self._view: SigningView | None = None
+
+    @property
+    def records(self) -> list[KeyRecord]:
+        """Every key, oldest first."""
+        return sorted(
+            (key.record for key in self._loaded.values()), key=lambda key: key.published_at
+        )
+
+    def load(self, records: Iterable[KeyRecord]) -> None:
+        """Replace the ring by `records`. Raises `WrongEncryptionKey`; the ring then stays."""
+        loaded: dict[str, LoadedKey] = {}
+        for record in records:
+            known = self._loaded.get(record.kid)
+            if known is None:
+                known = load_key(record, self._encryption_key)
+            loaded[record.kid] = LoadedKey(record, known.private)
+        if loaded != self._loaded:
+            self._loaded = loaded
+            self._view = None
+
+    def at(self, now: int) -> SigningView:
+        """What the keys do at `now` (seconds since 1970)."""
+        view = self._view
+        if view is None or now >= view.until:
+            self._view = view = self._compute(now)
+        return view
+
+    def _compute(self, now: int) -> SigningView:
+        states = {kid: find_state(key.record, now) for kid, key in self._loaded.items()}
+        held = [key for kid, key in self._loaded.items() if states[kid] in PUBLISHED]
+        signing = [key.private for key in held if isinstance(key.private, SigningKey)]
+        signers = {
+            key.private.algorithm: CompactSigner(key.private, typ=MEDIA_TYPE)
+            for key in held
+            if isinstance(key.private, SigningKey) and states[key.record.kid] is KeyState.ACTIVE
+        }
+        seals = [key.private for key in held if isinstance(key.private, SealKey)]
+        sealing = [key for key in seals if states[key.kid] is KeyState.ACTIVE]
+        return SigningView(
+            until=min(self._turning_points(now), default=float("inf")),
+            signers=signers,
+            seals=SealRing(sealing[-1], [key for key in seals if key is not sealing[-1]])
+            if sealing
+            else None,
+            verifier=JwtVerifier(
+                KeySet([key.verifying_key() for key in signing]),
+                algorithms={key.algorithm for key in signing},
+                types={MEDIA_TYPE},
+            )
+            if signing
+            else None,
+            jwks=CacheableDocument(
+                json_object.dump({"keys": [_published_jwk(key) for key in signing]})
+            ),
+        )
+
+    def _turning_points(self, now: int) -> list[int]:
+        times = [
+            time
+            for key in self._loaded.values()
+            for time in (key.record.active_from, key.record.active_until, key.record.gone_at)
+            if time is not None
+        ]
+        return [time for time in times if time > now]
+
+    def _select(self, use: KeyUse, algorithm: str, state: KeyState, now: int) -> KeyRecord:
+        for record in self.records:
+            fits = record.use is use and record.algorithm == algorithm
+            if fits and find_state(record, now) is state:
+                return record
+        raise NoSuchKey(f"there is no {state} key for {use} {algorithm}")
+
+    def has(self, use: KeyUse, algorithm: str) -> bool:
+        """Whether there is any key for this use and algorithm."""
+        return any(
+            key.record.use is use and key.record.algorithm == algorithm
+            for key in self._loaded.values()
+        )
+
+    def plan_pair(self, use: KeyUse, algorithm: str, *, now: int) -> list[Change]:
+        """The changes that make the first keys for a use; none where it has keys."""
+        if self.has(use, algorithm):
+            return []
+        return [PutKey(key) for key in make_pair(use, algorithm, self._encryption_key, now=now)]
+
+    def plan_rotation(self, use: KeyUse, algorithm: str, *, now: int) -> tuple[int, list[Change]]:
+        """When the standby will take over (seconds since 1970), and the changes that say so.
+
+        It takes over when every verifier that polls the key set must have seen it. Raises
+        `NoSuchKey` where there is no active key or no standby, or one is already on its way.
+        """
+        active = self._select(use, algorithm, KeyState.ACTIVE, now)
+        if active.active_until is not None:
+            raise NoSuchKey(f"a rotation of {use} {algorithm} is under way already")
+        standby = self._select(use, algorithm, KeyState.UPCOMING, now)
+        at = max(now, standby.published_at + JWKS_MAX_AGE + LEEWAY)
+        new = make_key(use, algorithm, self._encryption_key, now=now, active_from=None)
+        return at, [
+            _revised(active, active_until=at, gone_at=at + DRAIN),
+            _revised(standby, active_from=at),
+            PutKey(new),
+        ]
+
+    def plan_revocation(self, kid: str, *, now: int) -> list[Change]:
+        """The changes that end a key now: a fact that kills what it signed, and the standby in
+        its place at once. Raises `NoSuchKey`."""
+        loaded = self._loaded.get(kid)
+        if loaded is None or find_state(loaded.record, now) not in PUBLISHED:
+            raise NoSuchKey(f"there is no live key {kid}")
+        record = loaded.record
+        changes: list[Change] = [
+            _revised(record, revoked_at=now),
+            AppendFact(kind=FactKind.KEY, identifier=kid, at=now, forget_after=now + DRAIN),
+        ]
+        siblings = [
+            key
+            for key in self.records
+            if key.use is record.use and key.algorithm == record.algorithm and key.kid != kid
+        ]
+        active = [key for key in siblings if find_state(key, now) is KeyState.ACTIVE]
+        upcoming = [key for key in siblings if find_state(key, now) is KeyState.UPCOMING]
+        missing: list[int | None] = []
+        if not active and upcoming:
+            changes.append(_revised(upcoming.pop(0), active_from=now))
+        elif not active:
+            missing.append(now)
+        elif record.active_from is not None and active[0].active_until == record.active_from:
+            changes.append(_revised(active[0], active_until=None, gone_at=None))
+        if not upcoming:
+            missing.append(None)
+        for active_from in missing:
+            new = make_key(
+                record.use, record.algorithm, self._encryption_key, now=now, active_from=active_from
+            )
+            changes.append(PutKey(new))
+        return changes
+
+    def plan_clearing(self, *, now: int) -> list[Change]:
+        """The changes that forget keys, private halves included, once no token of theirs lives."""
+        return [
+            DropKey(record.kid, record.version)
+            for record in self.records
+            if find_state(record, now) is KeyState.GONE
+            or (record.revoked_at is not None and record.revoked_at + DRAIN < now)
+        ]
+
+
+def _revised(record: KeyRecord, **changes: int | None) -> PutKey:
+    return PutKey(replace(record, **changes, version=record.version + 1))
+
+
+def _published_jwk(key: SigningKey) -> dict[str, Any]:
+    return {**key.public_jwk(), "kid": key.kid, "use": "sig", "alg": key.algorithm}

@@ -1,0 +1,9 @@
+"""How long things live, in seconds, where two honest deployments need not differ."""
+
+from typing import Final
+
+SHORTEST_ACCESS_TOKEN: Final = 30
+LONGEST_ACCESS_TOKEN: Final = 3600
+LEEWAY: Final = 60  # the most that any verifier allows a clock to be off
+JWKS_MAX_AGE: Final = 300  # how long a verifier may keep the key set
+DRAIN: Final = LONGEST_ACCESS_TOKEN + LEEWAY  # after this no token issued before is alive

@@ -1,0 +1,55 @@
+"""Whether an access token is good now: expiry, facts, and the state of everything it names.
+
+All of it must hold (C87). Nothing here looks at who asks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from dojang.server.access_tokens import AccessToken, parse_access_token
+from dojang.server.model import Resource
+
+if TYPE_CHECKING:
+    from dojang.server.provider import Provider
+
+
+class LiveToken(NamedTuple):
+    """An access token of this server that is good as of the barrier."""
+
+    claims: AccessToken
+    resource: Resource
+
+
+async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveToken | None:
+    """The token, or None whatever is wrong with it. The barrier was reached before.
+
+    1. this server made it; 2. it has not expired; 3. no later fact names it, its grant, its
+    client, its subject or its key; 4. its resource exists; 5. its client exists and is enabled,
+    and 6. still holds the grant. Raises `Unavailable`.
+    """
+    state = provider.state
+    presented = parse_access_token(state.keys, token, now=now)
+    if presented is None:
+        return None
+    claims = presented.claims
+    if claims.iss != provider.issuer or claims.exp <= now:
+        return None
+    identifiers = {
+        "jti": claims.jti,
+        "grant": claims.grant,
+        "client_id": claims.client_id,
+        "sub": claims.sub,
+        "kid": presented.kid,
+    }
+    if state.revocations.find_killer(claims.rev, identifiers) is not None:
+        return None
+    resource = state.resources.get(claims.aud)
+    if resource is None:
+        return None
+    client = await state.find_client(claims.client_id)
+    if client is None or not client.enabled:
+        return None
+    if not any(grant.grant_id == claims.grant for grant in client.grants):
+        return None
+    return LiveToken(claims, resource)

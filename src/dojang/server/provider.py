@@ -1,0 +1,144 @@
+"""The authorization server as one object: what its endpoints share."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from typing import Final, Self
+
+from dojang.clock import Clock
+from dojang.jose.json_object import dump
+from dojang.jose.seal import SealKey
+from dojang.oauth.errors import Unavailable
+from dojang.server.discovery import build_server_metadata
+from dojang.server.documents import CacheableDocument
+from dojang.server.keyring import KeyState, WrongEncryptionKey, find_state
+from dojang.server.model import AuditEvent, KeyUse, Resource
+from dojang.server.ports import Change, Conflict, PutResource, Store
+from dojang.server.state import State
+
+ENCRYPTION_KEY_ID: Final = "key-encryption-key"
+DEFAULT_ALGORITHM: Final = "ES256"
+ADMIN_READ: Final = "admin:read"
+ADMIN_WRITE: Final = "admin:write"
+INTROSPECT: Final = "introspect"
+
+
+class NotInitialised(Exception):
+    """The store holds no keys: it was never initialised, or they were lost."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database holds no keys; run `dojang init` for a new installation, "
+            "or restore the keys of this one"
+        )
+
+
+class Provider:
+    """An authorization server over a store. Make one with `start`.
+
+    `counters` are plain counts for the metrics page: (name, label, value, …) to number.
+    """
+
+    def __init__(self, *, issuer: str, store: Store, clock: Clock, encryption_key: SealKey) -> None:
+        self.issuer: Final = issuer
+        self.store: Final = store
+        self.clock: Final = clock
+        self.state: Final = State(store, encryption_key)
+        self.metadata: Final = CacheableDocument(dump(build_server_metadata(issuer)))
+        self.counters: Final[dict[tuple[str, ...], int]] = defaultdict(int)
+
+    @classmethod
+    async def start(
+        cls, *, issuer: str, store: Store, clock: Clock, key_encryption_key: bytes
+    ) -> Self:
+        """A provider on a store that `initialise` has filled. `key_encryption_key` is 32 bytes.
+
+        Raises `NotInitialised`, `WrongEncryptionKey` and `Unavailable`; it never makes keys.
+        """
+        provider = cls(
+            issuer=issuer,
+            store=store,
+            clock=clock,
+            encryption_key=SealKey.from_bytes(ENCRYPTION_KEY_ID, key_encryption_key),
+        )
+        await provider.state.reach_barrier()
+        if not provider.state.keys.records:
+            raise NotInitialised
+        return provider
+
+    @property
+    def introspection_audience(self) -> str:
+        """The audience of tokens that authenticate a caller of the introspection endpoint."""
+        return f"{self.issuer}/introspect"
+
+    @property
+    def admin_audience(self) -> str:
+        """The audience of tokens for the admin API."""
+        return f"{self.issuer}/admin"
+
+    async def ready(self) -> list[str]:
+        """What keeps this server from answering; empty where nothing does."""
+        try:
+            await self.state.reach_barrier()
+        except Unavailable as error:
+            return [error.what]
+        except WrongEncryptionKey:
+            return ["the key-encryption key"]
+        now = int(self.clock.now())
+        active = {
+            key.algorithm
+            for key in self.state.keys.records
+            if find_state(key, now) is KeyState.ACTIVE
+        }
+        wanted = {resource.algorithm for resource in self.state.resources.values()}
+        return [f"a signing key for {algorithm}" for algorithm in sorted(wanted - active)]
+
+    async def maintain(self) -> None:
+        """Forget what no living token needs: spent facts, replay entries and keys."""
+        now = int(self.clock.now())
+        await self.state.reach_barrier()
+        clearing = self.state.keys.plan_clearing(now=now)
+        if clearing:
+            event = AuditEvent(
+                at=now, actor="dojang", action="keys.clear", target=f"{len(clearing)} keys"
+            )
+            with suppress(Conflict):  # another node was first
+                await self.store.commit([*clearing, event])
+        await self.store.forget(now=now)
+        self.state.revocations.forget(now)
+
+    async def close(self) -> None:
+        """Finish what was accepted and release the store."""
+        await self.store.close()
+
+
+async def initialise(*, issuer: str, store: Store, clock: Clock, key_encryption_key: bytes) -> None:
+    """Fill an empty store: the first keys and the server's own two resources.
+
+    Raises `Conflict` where the store is not empty.
+    """
+    now = int(clock.now())
+    if await store.load_keys():
+        raise Conflict("store", issuer)
+    provider = Provider(
+        issuer=issuer,
+        store=store,
+        clock=clock,
+        encryption_key=SealKey.from_bytes(ENCRYPTION_KEY_ID, key_encryption_key),
+    )
+    keys = provider.state.keys
+    changes: list[Change] = [
+        *keys.plan_pair(KeyUse.SEAL, "A256GCM", now=now),
+        *keys.plan_pair(KeyUse.ACCESS_TOKEN, DEFAULT_ALGORITHM, now=now),
+        PutResource(Resource(identifier=provider.introspection_audience, scopes=(INTROSPECT,))),
+        PutResource(
+            Resource(
+                identifier=provider.admin_audience,
+                scopes=(ADMIN_READ, ADMIN_WRITE),
+                access_token_lifetime=300,
+            )
+        ),
+        AuditEvent(at=now, actor="dojang", action="server.initialise", target=issuer),
+    ]
+    await store.commit(changes)

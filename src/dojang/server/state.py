@@ -1,0 +1,70 @@
+"""What the store holds, kept in memory as of a position.
+
+Every request begins at the barrier: `Ledger.position`, which is never older than any commit
+acknowledged before. Where the generation has moved since, what is held is dropped or read again,
+after the position was taken; so what is used is never older than the position, and a token that
+carries the position's `rev` is killed by every later fact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from dojang.jose.seal import SealKey
+from dojang.oauth.revocation_fact import Rev
+from dojang.server.keyring import KeyRing
+from dojang.server.model import Client, Position, Resource
+from dojang.server.ports import Store
+from dojang.trust.revocations import RevocationView
+
+MOST_CLIENTS_HELD: Final = 50_000
+BEGINNING: Final = Rev(0, 0)
+
+
+class State:
+    """Clients, resources, keys and facts, as of `position`."""
+
+    def __init__(self, store: Store, encryption_key: SealKey) -> None:
+        self._store = store
+        self._refreshing = asyncio.Lock()
+        self._clients: dict[str, Client] = {}
+        self.position = Position(0, 0, -1)
+        self.resources: Mapping[str, Resource] = {}
+        self.keys = KeyRing(encryption_key)
+        self.revocations = RevocationView(BEGINNING)
+
+    async def reach_barrier(self) -> Position:
+        """The position this request is answered at. Raises `Unavailable`."""
+        position = await self._store.position()
+        if position.generation != self.position.generation or position.epoch != self.position.epoch:
+            async with self._refreshing:
+                if (self.position.epoch, self.position.generation) < (
+                    position.epoch,
+                    position.generation,
+                ):
+                    await self._refresh(position)
+        return position
+
+    async def _refresh(self, position: Position) -> None:
+        self._clients = {}
+        resources = await self._store.list_resources()
+        keys = await self._store.load_keys()
+        facts = await self._store.load_facts(self.revocations.as_of)
+        self.keys.load(keys)
+        self.resources = {resource.identifier: resource for resource in resources}
+        self.revocations.apply(facts)
+        self.position = position
+
+    async def find_client(self, client_id: str) -> Client | None:
+        """The client as of the barrier, or None."""
+        held = self._clients
+        client = held.get(client_id)
+        if client is None:
+            client = await self._store.find_client(client_id)
+            if client is not None:
+                if len(held) >= MOST_CLIENTS_HELD:
+                    del held[next(iter(held))]
+                held[client_id] = client
+        return client

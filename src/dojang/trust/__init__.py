@@ -1,0 +1,1 @@
+"""Verified caches: key sets, revocations, and the proof of a client."""
