@@ -21,10 +21,10 @@ class ErrorCode(StrEnum):
     INVALID_GRANT = "invalid_grant"
     UNAUTHORIZED_CLIENT = "unauthorized_client"
     UNSUPPORTED_GRANT_TYPE = "unsupported_grant_type"
-    UNSUPPORTED_TOKEN_TYPE = "unsupported_token_type"  # noqa: S105  an error code of RFC 7009 §2.2.1
+    UNSUPPORTED_TOKEN_TYPE = "unsupported_token_type"
     INVALID_SCOPE = "invalid_scope"
     INVALID_TARGET = "invalid_target"
-    INVALID_TOKEN = "invalid_token"  # noqa: S105  an error code of RFC 6750 §3.1
+    INVALID_TOKEN = "invalid_token"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     SERVER_ERROR = "server_error"
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
