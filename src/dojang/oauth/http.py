@@ -7,6 +7,7 @@ Reading from a socket and writing to one is not done here.
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -90,28 +91,33 @@ def parse_form(request: Request) -> dict[str, str]:
     """
     media_type = request.header(b"content-type") or b""
     if media_type != FORM and media_type.partition(b";")[0].strip().lower() != FORM:
-        raise _bad_request(
-            "The body must be application/x-www-form-urlencoded.", "media_type"
-        )
+        raise _bad_request("The body must be application/x-www-form-urlencoded.", "media_type")
     return parse_parameters(request.body)
 
 
 def parse_parameters(encoded: bytes) -> dict[str, str]:
     """`application/x-www-form-urlencoded` bytes to parameters, by the rules of `parse_form`."""
-    parameters: dict[str, str] = {}
-    pairs = encoded.split(b"&", MAX_PARAMETERS)
+    try:
+        text = encoded.decode("ascii")
+    except UnicodeDecodeError:
+        raise _bad_request("The form has bytes that are not encoded.", "form_malformed") from None
+    pairs = text.split("&", MAX_PARAMETERS)
     if len(pairs) > MAX_PARAMETERS:
         raise _bad_request("The request has too many parameters.", "too_many_parameters")
-    for pair in pairs:
-        raw_name, _, raw_value = pair.partition(b"=")
+    seen: set[str] = set()
+    parameters: dict[str, str] = {}
+    for pair in filter(None, pairs):
         if len(pair) > MAX_PARAMETER_BYTES:
             raise _bad_request("A parameter is too long.", "parameter_too_long")
-        name = _decode(raw_name)
-        if name in parameters:
+        name, _, value = pair.partition("=")
+        if "%" in pair or "+" in pair:
+            name, value = _decode(name), _decode(value)
+        if name in seen:
             raise _bad_request("A parameter stands more than once.", "repeated_parameter")
-        if name or raw_value:
-            parameters[name] = _decode(raw_value)
-    return {name: value for name, value in parameters.items() if value}
+        seen.add(name)
+        if value:
+            parameters[name] = value
+    return parameters
 
 
 def parse_basic(header: bytes) -> tuple[str, str]:
@@ -123,9 +129,10 @@ def parse_basic(header: bytes) -> tuple[str, str]:
     if scheme.lower() != b"basic":
         raise _bad_client("The Authorization scheme is not Basic.", "not_basic")
     try:
-        identifier, separator, secret = b64decode(encoded.strip(), validate=True).partition(b":")
-    except binascii.Error:
+        pair = b64decode(encoded.strip(), validate=True).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
         raise _bad_client("The Basic credentials are not base64.", "basic_malformed") from None
+    identifier, separator, secret = pair.partition(":")
     if not separator:
         raise _bad_client("The Basic credentials have no colon.", "basic_malformed")
     try:
@@ -136,21 +143,16 @@ def parse_basic(header: bytes) -> tuple[str, str]:
         ) from None
 
 
-_PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~*")
-_PLAIN_BYTES: Final = bytes(_PLAIN)
-_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+_BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-def _decode(encoded: bytes) -> str:
-    if not encoded.translate(None, _PLAIN_BYTES):
-        return encoded.decode("ascii")
-    for at, octet in enumerate(encoded):
-        if octet == 0x25 and not (
-            len(pair := encoded[at + 1 : at + 3]) == 2 and _HEX.issuperset(pair)
-        ):
-            raise _bad_request("A percent sign is not followed by two digits.", "form_malformed")
+def _decode(encoded: str) -> str:
+    if "%" not in encoded and "+" not in encoded:
+        return encoded
+    if _BROKEN_ESCAPE.search(encoded):
+        raise _bad_request("A percent sign is not followed by two digits.", "form_malformed")
     try:
-        return unquote_to_bytes(encoded.replace(b"+", b" ")).decode("utf-8")
+        return unquote_to_bytes(encoded.replace("+", " ")).decode("utf-8")
     except UnicodeDecodeError:
         raise _bad_request("A parameter is not UTF-8.", "form_malformed") from None
 
