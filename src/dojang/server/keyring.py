@@ -23,6 +23,7 @@ from dojang.jose.jwt import JwtVerifier
 from dojang.jose.keys import KeySet, SigningKey
 from dojang.jose.seal import SealKey, SealRing
 from dojang.oauth.access_token import MEDIA_TYPE
+from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.documents import CacheableDocument
 from dojang.server.ids import new_kid
@@ -59,15 +60,18 @@ def find_state(key: KeyRecord, now: int) -> KeyState:
     return KeyState.GONE
 
 
-class WrongEncryptionKey(Exception):
+class WrongEncryptionKey(Unavailable):
     """A stored key does not open under the key-encryption key that was given."""
 
     def __init__(self, kid: str) -> None:
-        super().__init__(
-            f"the stored key {kid} does not open under the key-encryption key given; "
+        super().__init__("the key-encryption key", retry_after=60)
+        self.kid = kid
+
+    def __str__(self) -> str:
+        return (
+            f"the stored key {self.kid} does not open under the key-encryption key given; "
             "start with the one this database was made with"
         )
-        self.kid = kid
 
 
 class NoSuchKey(Exception):

@@ -12,7 +12,7 @@ from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
 from dojang.server.discovery import build_server_metadata
 from dojang.server.documents import CacheableDocument
-from dojang.server.keyring import KeyState, WrongEncryptionKey, find_state
+from dojang.server.keyring import KeyState, find_state
 from dojang.server.model import AuditEvent, KeyUse, Resource
 from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
@@ -83,8 +83,6 @@ class Provider:
             await self.state.reach_barrier()
         except Unavailable as error:
             return [error.what]
-        except WrongEncryptionKey:
-            return ["the key-encryption key"]
         now = int(self.clock.now())
         active = {
             key.algorithm
