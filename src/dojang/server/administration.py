@@ -76,8 +76,9 @@ async def perform(
 
     Raises `OperationRefused` and `Unavailable`.
     """
-    await provider.state.reach_barrier()
-    try:
-        return await operation.run(provider, actor, parameters)
-    except Conflict as error:
-        raise conflict(f"{error}; look at it again and repeat") from error
+    async with provider.changing:
+        await provider.state.reach_barrier()
+        try:
+            return await operation.run(provider, actor, parameters)
+        except Conflict as error:
+            raise conflict(f"{error}; look at it again and repeat") from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from asyncio import Lock
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Self
+from typing import Final, Protocol, Self, TypeVar
 
 from dojang.clock import Clock
 from dojang.jose.json_object import dump
@@ -18,6 +20,7 @@ from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
 
 ENCRYPTION_KEY_ID: Final = "key-encryption-key"
+_T = TypeVar("_T")
 DEFAULT_ALGORITHM: Final = "ES256"
 ADMIN_READ: Final = "admin:read"
 ADMIN_WRITE: Final = "admin:write"
@@ -34,23 +37,51 @@ class NotInitialised(Exception):
         )
 
 
+class Offload(Protocol):
+    """Runs slow pure work (making an RSA key takes a third of a second) and waits for it."""
+
+    async def __call__(self, work: Callable[[], _T], /) -> _T: ...
+
+
+async def run_inline(work: Callable[[], _T], /) -> _T:
+    """An `Offload` for where nobody else waits: tests, and the command line."""
+    return work()
+
+
 class Provider:
     """An authorization server over a store. Make one with `start`.
 
     `counters` are plain counts for the metrics page: (name, label, value, …) to number.
+    `changing` lets one operation of this node plan and commit at a time.
     """
 
-    def __init__(self, *, issuer: str, store: Store, clock: Clock, encryption_key: SealKey) -> None:
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        store: Store,
+        clock: Clock,
+        encryption_key: SealKey,
+        offload: Offload = run_inline,
+    ) -> None:
         self.issuer: Final = issuer
         self.store: Final = store
         self.clock: Final = clock
         self.state: Final = State(store, encryption_key)
+        self.offload: Final = offload
+        self.changing: Final = Lock()
         self.metadata: Final = CacheableDocument(dump(build_server_metadata(issuer)))
         self.counters: Final[dict[tuple[str, ...], int]] = defaultdict(int)
 
     @classmethod
     async def start(
-        cls, *, issuer: str, store: Store, clock: Clock, key_encryption_key: bytes
+        cls,
+        *,
+        issuer: str,
+        store: Store,
+        clock: Clock,
+        key_encryption_key: bytes,
+        offload: Offload = run_inline,
     ) -> Self:
         """A provider on a store that `initialise` has filled. `key_encryption_key` is 32 bytes.
 
@@ -61,6 +92,7 @@ class Provider:
             store=store,
             clock=clock,
             encryption_key=SealKey.from_bytes(ENCRYPTION_KEY_ID, key_encryption_key),
+            offload=offload,
         )
         await provider.state.reach_barrier()
         if not provider.state.keys.records:

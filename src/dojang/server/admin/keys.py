@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -41,7 +42,9 @@ async def rotate_key(provider: Provider, actor: str, asked: RotateKey) -> dict[s
     """The standby takes over, as soon as everyone who polls the key set must have seen it."""
     now = int(provider.clock.now())
     try:
-        at, changes = provider.state.keys.plan_rotation(asked.use, asked.algorithm, now=now)
+        at, changes = await provider.offload(
+            partial(provider.state.keys.plan_rotation, asked.use, asked.algorithm, now=now)
+        )
     except NoSuchKey as error:
         raise conflict(str(error)) from error
     event = AuditEvent(
@@ -56,7 +59,9 @@ async def revoke_key(provider: Provider, actor: str, asked: NamedKey) -> dict[st
     """End a key and every token it made, at once; the standby signs from now on."""
     now = int(provider.clock.now())
     try:
-        changes = provider.state.keys.plan_revocation(asked.kid, now=now)
+        changes = await provider.offload(
+            partial(provider.state.keys.plan_revocation, asked.kid, now=now)
+        )
     except NoSuchKey as error:
         raise not_found("live key", asked.kid) from error
     event = AuditEvent(at=now, actor=actor, action="key.revoke", target=asked.kid)

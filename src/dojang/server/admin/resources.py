@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -59,10 +60,13 @@ async def add_resource(provider: Provider, actor: str, asked: AddResource) -> di
         raise conflict(f"the resource {asked.identifier!r} exists already")
     resource = msgspec.convert(msgspec.structs.asdict(asked), Resource)
     now = int(provider.clock.now())
+    keys = await provider.offload(
+        partial(provider.state.keys.plan_pair, KeyUse.ACCESS_TOKEN, asked.algorithm, now=now)
+    )
     await provider.store.commit(
         [
             PutResource(resource),
-            *provider.state.keys.plan_pair(KeyUse.ACCESS_TOKEN, asked.algorithm, now=now),
+            *keys,
             AuditEvent(at=now, actor=actor, action="resource.add", target=asked.identifier),
         ]
     )
