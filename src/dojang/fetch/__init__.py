@@ -1,0 +1,23 @@
+"""The one outbound door: https off loopback, no redirects, bounded in bytes and in time."""
+
+from dojang.fetch.errors import FetchFailed, FetchProblem
+from dojang.fetch.flow import Flow, drive, drive_async
+from dojang.fetch.http_client import HttpTransport
+from dojang.fetch.message import FetchRequest, FetchResponse, check_request, check_response
+from dojang.fetch.transport import AsyncTransport, ThreadedTransport, Transport
+
+__all__ = [
+    "AsyncTransport",
+    "FetchFailed",
+    "FetchProblem",
+    "FetchRequest",
+    "FetchResponse",
+    "Flow",
+    "HttpTransport",
+    "ThreadedTransport",
+    "Transport",
+    "check_request",
+    "check_response",
+    "drive",
+    "drive_async",
+]

@@ -1,0 +1,81 @@
+"""A socket whose every operation ends by one point in time: a trickle of bytes extends nothing."""
+
+from __future__ import annotations
+
+import io
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+class Deadline:
+    """A point on the monotonic clock, `seconds` from now."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, seconds: float) -> None:
+        self.at = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left, more than none. Raises `TimeoutError`."""
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+class DeadlineSocket:
+    """What `http.client` needs of a socket. `deadline` is set anew for each request."""
+
+    def __init__(self, connected: socket.socket, deadline: Deadline) -> None:
+        self._socket = connected
+        self.deadline = deadline
+
+    def sendall(self, data: bytes) -> None:
+        self._socket.settimeout(self.deadline.remaining())
+        self._socket.sendall(data)
+
+    def makefile(self, mode: str, *_: Any, **__: Any) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self._socket, lambda: self.deadline))
+
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to read."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN | select.POLLHUP)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, connected: socket.socket, deadline: Callable[[], Deadline]) -> None:
+        self._socket = connected
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._socket.settimeout(self._deadline().remaining())
+        return self._socket.recv_into(buffer)
+
+
+def connect(addresses: list[tuple[Any, ...]], deadline: Deadline) -> socket.socket:
+    """A connection to the first address that answers. Raises `OSError`."""
+    failure: OSError = ConnectionError("the name has no address")
+    for index, (family, kind, protocol, _, address) in enumerate(addresses):
+        plug = socket.socket(family, kind, protocol)
+        try:
+            # An address that does not answer leaves time for the others.
+            plug.settimeout(deadline.remaining() / (len(addresses) - index))
+            plug.connect(address)
+            plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as raised:
+            plug.close()
+            failure = raised
+        else:
+            return plug
+    raise failure

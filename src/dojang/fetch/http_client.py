@@ -1,0 +1,213 @@
+"""HTTP/1.1 over the standard library: keep-alive connections in a bounded pool."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+from collections import deque
+from concurrent.futures import Future
+from threading import Lock
+from typing import Any, Final
+from urllib.parse import SplitResult
+
+from dojang.fetch.deadline import Deadline, DeadlineSocket, connect
+from dojang.fetch.errors import FetchFailed, FetchProblem
+from dojang.fetch.forking import renew_in_children
+from dojang.fetch.message import FetchRequest, FetchResponse, check_request, check_response
+from dojang.fetch.workers import Full, Workers
+
+Origin = tuple[str, str, int]
+
+_NAMES: Final = Workers(4, name="dojang-names")
+
+
+class HttpTransport:
+    """A `Transport`. `tls` is the context for https (default: the system's trust store, verified).
+
+    At most `kept_per_host` idle connections are kept for one origin, and `kept` in all.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        kept_per_host: int = 8,
+        kept: int = 64,
+    ) -> None:
+        self._tls = tls
+        self._kept_per_host = kept_per_host
+        self._kept = kept
+        self.renew()
+        renew_in_children(self)
+
+    def __repr__(self) -> str:
+        return "HttpTransport()"
+
+    def renew(self) -> None:
+        self._lock = Lock()
+        self._idle: dict[Origin, deque[_Connection]] = {}
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
+
+    def send(self, request: FetchRequest) -> FetchResponse:
+        parts = check_request(request)
+        deadline = Deadline(request.timeout)
+        origin = _parse_origin(parts)
+        try:
+            return self._send(request, parts, origin, deadline)
+        except FetchFailed:
+            raise
+        except TimeoutError:
+            problem = FetchProblem.TIMEOUT
+        except ssl.SSLError:
+            problem = FetchProblem.TLS
+        except http.client.HTTPException:
+            problem = FetchProblem.MALFORMED
+        except OSError:
+            problem = FetchProblem.CONNECTION
+        # Outside of the handlers: what was raised may quote the answer.
+        raise FetchFailed(request.host, problem)
+
+    def _send(
+        self, request: FetchRequest, parts: SplitResult, origin: Origin, deadline: Deadline
+    ) -> FetchResponse:
+        while (kept := self._take(origin)) is not None:
+            try:
+                response = kept.ask(request, parts, deadline)
+            except (ConnectionError, http.client.BadStatusLine):
+                if request.method != "GET" and not request.repeatable:
+                    raise
+                continue
+            return self._finish(kept, request, response, origin)
+        connection = _Connection(origin, self._find_tls(origin), deadline)
+        return self._finish(connection, request, connection.ask(request, parts, deadline), origin)
+
+    def _finish(
+        self,
+        connection: _Connection,
+        request: FetchRequest,
+        response: http.client.HTTPResponse,
+        origin: Origin,
+    ) -> FetchResponse:
+        done = False
+        try:
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            check_response(request, response.status, headers)
+            body = response.read(request.max_bytes + 1)
+            if len(body) > request.max_bytes:
+                raise FetchFailed(request.host, FetchProblem.TOO_LARGE)
+            if response.length:
+                raise FetchFailed(request.host, FetchProblem.MALFORMED)
+            response.read()  # the empty end of it: http.client closes what was read whole
+            done = response.isclosed() and not response.will_close
+            return FetchResponse(response.status, headers, body)
+        finally:
+            if done:
+                self._keep(origin, connection)
+            else:
+                connection.close()
+
+    def _take(self, origin: Origin) -> _Connection | None:
+        """A kept connection that the peer has not closed meanwhile."""
+        while True:
+            with self._lock:
+                idle = self._idle.get(origin)
+                connection = idle.pop() if idle else None
+            if connection is None or connection.is_quiet():
+                return connection
+            connection.close()
+
+    def _keep(self, origin: Origin, connection: _Connection) -> None:
+        with self._lock:
+            idle = self._idle.setdefault(origin, deque())
+            total = sum(map(len, self._idle.values()))
+            if len(idle) < self._kept_per_host and total < self._kept:
+                idle.append(connection)
+                return
+        connection.close()
+
+    def _find_tls(self, origin: Origin) -> ssl.SSLContext | None:
+        if origin[0] == "http":
+            return None
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+            self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        return self._tls
+
+
+class _Connection:
+    """One connection to one origin."""
+
+    def __init__(self, origin: Origin, tls: ssl.SSLContext | None, deadline: Deadline) -> None:
+        _, host, port = origin
+        plug = connect(_find_addresses(host, port, deadline), deadline)
+        if tls is not None:
+            try:
+                plug.settimeout(deadline.remaining())
+                plug = tls.wrap_socket(plug, server_hostname=host)
+            except BaseException:
+                plug.close()
+                raise
+        self._socket = DeadlineSocket(plug, deadline)
+        self._http = http.client.HTTPConnection(host, port)
+        self._http.sock = self._socket
+
+    def ask(
+        self, request: FetchRequest, parts: SplitResult, deadline: Deadline
+    ) -> http.client.HTTPResponse:
+        """Send the request and read the head of the response. Closed again if that fails."""
+        self._socket.deadline = deadline
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        try:
+            self._http.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
+            self._http.putheader("Host", parts.netloc)
+            self._http.putheader("Accept-Encoding", "identity")
+            for name, value in request.headers:
+                self._http.putheader(name, value)
+            if request.body or request.method == "POST":
+                self._http.putheader("Content-Length", str(len(request.body)))
+            self._http.endheaders(request.body or None)
+            return self._http.getresponse()
+        except BaseException:
+            self.close()
+            raise
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come since the last answer: an end of file would have."""
+        return self._socket.is_quiet()
+
+    def close(self) -> None:
+        self._http.close()
+        self._socket.close()
+
+
+def _parse_origin(parts: SplitResult) -> Origin:
+    host = parts.hostname or ""
+    return parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _find_addresses(host: str, port: int, deadline: Deadline) -> list[tuple[Any, ...]]:
+    """Look the name up, on another thread where that may take long: it cannot be cut short."""
+
+    def look_up() -> list[tuple[Any, ...]]:
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return look_up()
+    try:
+        found: Future[list[tuple[Any, ...]]] = _NAMES.run(look_up)
+    except Full:
+        raise TimeoutError from None
+    return found.result(deadline.remaining())
