@@ -1,0 +1,1 @@
+"""Keys, signatures and seals; the only importer of cryptography and joserfc."""

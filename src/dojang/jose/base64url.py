@@ -1,0 +1,60 @@
+"""Base64url without padding: RFC 7515 §2 and Appendix C.
+
+Every decoder is lenient somewhere (padding, foreign alphabets, unused bits).
+So none is trusted here: what was decoded must encode to exactly the input again.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable
+from typing import Literal
+
+from dojang.jose.accelerators import pybase64
+from dojang.jose.errors import InvalidToken, Reason
+
+_STRICT: Literal[True] = True
+_PADDING = (b"", b"", b"==", b"=")
+
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+
+Decoder = Callable[[bytes, bytes, Literal[True]], bytes]
+Encoder = Callable[[bytes, bytes], bytes]
+
+
+def _stdlib_decode(padded: bytes, _altchars: bytes, strict: Literal[True], /) -> bytes:
+    return binascii.a2b_base64(padded.translate(_TO_STANDARD), strict_mode=strict)
+
+
+def _stdlib_encode(data: bytes, _altchars: bytes, /) -> bytes:
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL)
+
+
+_b64decode: Decoder = pybase64.b64decode if pybase64 else _stdlib_decode
+_b64encode: Encoder = pybase64.b64encode if pybase64 else _stdlib_encode
+
+
+def encode_bytes(data: bytes) -> bytes:
+    """Encode to ASCII bytes."""
+    return _b64encode(data, b"-_").rstrip(b"=")
+
+
+def encode(data: bytes) -> str:
+    """Encode to a string."""
+    return _b64encode(data, b"-_").rstrip(b"=").decode("ascii")
+
+
+def decode(text: str | bytes) -> bytes:
+    """Decode the one canonical form; anything else raises `InvalidToken(MALFORMED)`."""
+    if isinstance(text, str):
+        if not text.isascii():
+            raise InvalidToken(Reason.MALFORMED, "not base64url")
+        text = text.encode("ascii")
+    try:
+        data = _b64decode(text + _PADDING[len(text) & 3], b"-_", _STRICT)
+    except ValueError:
+        data = None
+    if data is None or _b64encode(data, b"-_").rstrip(b"=") != text:
+        raise InvalidToken(Reason.MALFORMED, "not canonical base64url")
+    return data

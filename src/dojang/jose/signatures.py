@@ -1,0 +1,160 @@
+"""Signatures over bytes: from a library key to a function bound to one algorithm.
+
+A verify function takes (signature, signing input), returns nothing and raises
+`cryptography.exceptions.InvalidSignature`. A sign function takes the signing input.
+JOSE writes ECDSA signatures as r‖s of fixed width (RFC 7518 §3.4), the library as DER.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from dojang.jose.algorithms import ALGORITHMS, Algorithm
+
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+Verify = Callable[[bytes, bytes], None]
+Sign = Callable[[bytes], bytes]
+
+
+class Curve(NamedTuple):
+    """A curve of the allow-list; `width` is the octets of a coordinate, of r and of s."""
+
+    library: ec.EllipticCurve
+    width: int
+    order: int
+
+
+# SP 800-186 §3.2.1
+CURVES = {
+    "P-256": Curve(
+        ec.SECP256R1(),
+        32,
+        0xFFFFFFFF00000000_FFFFFFFFFFFFFFFF_BCE6FAADA7179E84_F3B9CAC2FC632551,
+    ),
+    "P-384": Curve(
+        ec.SECP384R1(),
+        48,
+        (1 << 384) - 0x389CB27E0BC8D220_A7E5F24DB74F58851313E695333AD68D,
+    ),
+    "P-521": Curve(
+        ec.SECP521R1(),
+        66,
+        (1 << 521) - 0x5AE79787C40D06994_8033FEB708F65A2FC44A36477663B851449048E16EC79BF7,
+    ),
+}
+
+_HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+
+
+def _padding(row: Algorithm) -> padding.PKCS1v15 | padding.PSS:
+    if row.scheme == "pkcs1":
+        return padding.PKCS1v15()
+    # RFC 7518 §3.5: MGF1 with the same hash, salt as long as the hash.
+    digest = _HASHES[row.hash_name]
+    return padding.PSS(mgf=padding.MGF1(digest), salt_length=digest.digest_size)
+
+
+def build_verify(algorithm: str, key: PublicKey | bytes) -> Verify:
+    """Bind a public key, or a secret for HMAC, to one algorithm it fits."""
+    row = ALGORITHMS[algorithm]
+    if isinstance(key, bytes):
+        return _build_hmac_verify(row, key)
+    if isinstance(key, rsa.RSAPublicKey):
+        return _build_rsa_verify(row, key)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return _build_ecdsa_verify(row, key)
+    return key.verify
+
+
+def build_sign(algorithm: str, key: PrivateKey | bytes) -> Sign:
+    """Bind a private key, or a secret for HMAC, to one algorithm it fits."""
+    row = ALGORITHMS[algorithm]
+    if isinstance(key, bytes):
+        secret, name = key, row.hash_name
+        return lambda signing_input: hmac.digest(secret, signing_input, name)
+    if isinstance(key, rsa.RSAPrivateKey):
+        rsa_sign, scheme, digest = key.sign, _padding(row), _HASHES[row.hash_name]
+        return lambda signing_input: rsa_sign(signing_input, scheme, digest)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return _build_ecdsa_sign(row, key)
+    return key.sign
+
+
+def _build_hmac_verify(row: Algorithm, secret: bytes) -> Verify:
+    name = row.hash_name
+
+    def verify(signature: bytes, signing_input: bytes) -> None:
+        if not hmac.compare_digest(hmac.digest(secret, signing_input, name), signature):
+            raise InvalidSignature
+
+    return verify
+
+
+def _build_rsa_verify(row: Algorithm, key: rsa.RSAPublicKey) -> Verify:
+    rsa_verify, scheme, digest = key.verify, _padding(row), _HASHES[row.hash_name]
+    # RFC 8017 §8.1.2, §8.2.2: a signature is exactly as long as the modulus.
+    width = (key.key_size + 7) // 8
+
+    def verify(signature: bytes, signing_input: bytes) -> None:
+        if len(signature) != width:
+            raise InvalidSignature
+        rsa_verify(signature, signing_input, scheme, digest)
+
+    return verify
+
+
+def _build_ecdsa_verify(row: Algorithm, key: ec.EllipticCurvePublicKey) -> Verify:
+    curve = CURVES[row.curve]
+    ecdsa_verify, ecdsa = key.verify, ec.ECDSA(_HASHES[row.hash_name])
+    width, zero, end = curve.width, bytes(curve.width), curve.order.to_bytes(curve.width, "big")
+    heads = _der_sequence_heads(width)
+
+    def verify(signature: bytes, signing_input: bytes) -> None:
+        r, s = signature[:width], signature[width:]
+        # Strings of one width sort as the numbers they spell.
+        if len(s) != width or not (zero < r < end and zero < s < end):
+            raise InvalidSignature
+        if r[0] == 0:
+            r = r.lstrip(b"\0")
+        if r[0] > 0x7F:
+            r = b"\0" + r
+        if s[0] == 0:
+            s = s.lstrip(b"\0")
+        if s[0] > 0x7F:
+            s = b"\0" + s
+        ecdsa_verify(
+            b"%b\x02%c%b\x02%c%b" % (heads[len(r) + len(s)], len(r), r, len(s), s),
+            signing_input,
+            ecdsa,
+        )
+
+    return verify
+
+
+def _build_ecdsa_sign(row: Algorithm, key: ec.EllipticCurvePrivateKey) -> Sign:
+    width = CURVES[row.curve].width
+    ecdsa_sign, ecdsa = key.sign, ec.ECDSA(_HASHES[row.hash_name])
+
+    def sign(signing_input: bytes) -> bytes:
+        # 30 len 02 len r 02 len s; from 128 bytes on the first length takes two bytes.
+        der = ecdsa_sign(signing_input, ecdsa)
+        start = 4 if der[1] < 0x80 else 5
+        end = start + der[start - 1]
+        r, s = der[start:end], der[end + 2 :]
+        return r[-width:].rjust(width, b"\0") + s[-width:].rjust(width, b"\0")
+
+    return sign
+
+
+def _der_sequence_heads(width: int) -> list[bytes]:
+    return [
+        bytes((0x30, content)) if content < 0x80 else bytes((0x30, 0x81, content))
+        for content in range(4, 2 * (width + 1) + 5)
+    ]
