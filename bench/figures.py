@@ -1,0 +1,98 @@
+"""What is measured, and what it should reach. A figure's number always comes from a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.rounds import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row. `target` is a ratio to reach (at least) or, with a unit, a ceiling (at most);
+    None stands beside the others for comparison only."""
+
+    name: str
+    title: str
+    target: float | None = None
+    unit: str = "x"
+
+    @property
+    def is_ratio(self) -> bool:
+        return self.unit == "x"
+
+    def met(self, value: float) -> bool | None:
+        if self.target is None:
+            return None
+        return value >= self.target if self.is_ratio else value <= self.target
+
+
+@dataclass(slots=True)
+class Measured:
+    """A figure with what came out: medians with their interval, and what it was made of."""
+
+    figure: Figure
+    value: Interval
+    rounds: int
+    ours: str = ""
+    theirs: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def met(self) -> bool | None:
+        return self.figure.met(self.value.median)
+
+
+def _verify_figures() -> Iterable[Figure]:
+    of_raw = {"ES256": 0.94, "EdDSA": 0.94, "RS256": 0.83}
+    of_pyjwt = {"ES256": 1.8, "EdDSA": 1.3, "RS256": 3.3}
+    for algorithm, target in of_raw.items():
+        name = f"verify-{algorithm.lower()}"
+        cold = f"cold verify {algorithm}"
+        yield Figure(f"{name}-raw", f"{cold}, [fast] : raw cryptography", target)
+        yield Figure(f"{name}-bare-raw", f"{cold}, bare library : raw cryptography")
+        yield Figure(f"{name}-local-raw", f"{cold}, LocalVerifier [fast] : raw cryptography")
+        yield Figure(f"{name}-pyjwt", f"{cold}, [fast] : PyJWT", of_pyjwt[algorithm])
+        yield Figure(f"{name}-joserfc", f"{cold}, [fast] : joserfc")
+        yield Figure(f"{name}-fast-jwt", f"{cold}, [fast] : fast-jwt (Node)")
+        yield Figure(f"{name}-jose", f"{cold}, [fast] : jose (Node)")
+    yield Figure("warm-pyjwt", "warm verify, LocalVerifier : PyJWT cold ES256", 200.0)
+    yield Figure("warm-fast-jwt", "warm verify, LocalVerifier : fast-jwt cached (Node)")
+
+
+def _server_figures() -> Iterable[Figure]:
+    peer = "oidc-provider"
+    yield Figure("token-es256", f"POST /token, ES256 JWT : {peer}", 4.0)
+    yield Figure("token-opaque", f"POST /token, opaque : {peer}", 3.5)
+    yield Figure("token-rs256", f"POST /token, RS256 JWT : {peer}", 1.8)
+    yield Figure("introspect", f"POST introspection, opaque : {peer}", 6.0)
+    yield Figure("jwks", f"GET JWKS : {peer}", 2.8)
+    yield Figure("discovery", f"GET discovery : {peer}", 2.8)
+
+
+def _process_figures() -> Iterable[Figure]:
+    yield Figure("start", "start to first token, existing database", 0.30, "s")
+    yield Figure("start-peer", "the same, oidc-provider (in memory)", None, "s")
+    yield Figure("memory", "resident after 3 s idle", 60.0, "MB")
+    yield Figure("memory-peer", "the same, oidc-provider", None, "MB")
+
+
+VERIFY = tuple(_verify_figures())
+SERVER = tuple(_server_figures())
+PROCESS = tuple(_process_figures())
+FIGURES = {figure.name: figure for figure in (*VERIFY, *SERVER, *PROCESS)}
+
+
+def find_figures(names: Iterable[str]) -> frozenset[str]:
+    """The figures that `names` mean: a name or the beginning of some. No names: all of them.
+
+    Raises LookupError for a name that means nothing."""
+    chosen: set[str] = set()
+    for name in names:
+        meant = {known for known in FIGURES if known == name or known.startswith(f"{name}-")}
+        if not meant:
+            raise LookupError(f"no such figure: {name} (known: {', '.join(FIGURES)})")
+        chosen |= meant
+    return frozenset(chosen or FIGURES)
