@@ -1,0 +1,131 @@
+"""What an operator may set. Values and their rules only: files and the environment are read by
+the command line."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from dojang.oauth.urls import check_issuer
+
+ENCRYPTION_KEY_BYTES = 32
+
+
+class TcpAddress(NamedTuple):
+    """Where to listen: an IP address or host name, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class UnixAddress(NamedTuple):
+    """Where to listen: the path of a socket."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Address = TcpAddress | UnixAddress
+
+
+class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two doors, each `host:port` or `unix:/path`: one for clients and services, and one with the
+    admin API, health and metrics, which is for operators."""
+
+    public: str = "127.0.0.1:8460"
+    management: str = "127.0.0.1:8461"
+
+
+class Storage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`url`: `sqlite:PATH` or `postgresql://…`; it may carry a password."""
+
+    url: str = "sqlite:dojang.db"
+
+    def __repr__(self) -> str:
+        return f"Storage({self.url.partition(':')[0]})"
+
+
+class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`encryption_key`: the base64url of the 32 bytes that every private key is sealed under."""
+
+    encryption_key: str = ""
+
+    def __repr__(self) -> str:
+        return "Keys()"
+
+
+class Operator(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The client that the command line is, when it speaks to a running server."""
+
+    client_id: str = "operator"
+    client_secret: str = ""
+
+    def __repr__(self) -> str:
+        return f"Operator({self.client_id!r})"
+
+
+class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`auto` is text on a terminal and JSON lines elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything. `trusted_proxies` are networks whose word about a client's address counts."""
+
+    issuer: str
+    listen: Listen = Listen()
+    storage: Storage = Storage()
+    keys: Keys = Keys()
+    operator: Operator = Operator()
+    log: Log = Log()
+    trusted_proxies: tuple[str, ...] = ()
+
+
+SECRETS = frozenset({"storage.url", "keys.encryption_key", "operator.client_secret"})
+
+
+def parse_address(text: str) -> Address:
+    """`host:port`, `[ipv6]:port` or `unix:/path`. Raises `ValueError`."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/"):
+            raise ValueError("a socket's path is absolute: unix:/run/dojang/public.sock")
+        return UnixAddress(path)
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("an IPv6 address stands in brackets: [::1]:8460")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("write host:port, for example 127.0.0.1:8460, or unix:/path")
+    return TcpAddress(host, int(port))
+
+
+def check_issuer_setting(issuer: str) -> None:
+    """Raises `ValueError` for what is no issuer of this server, saying what to write."""
+    if not issuer:
+        raise ValueError("not set; it is the address clients know, such as https://auth.example")
+    check_issuer(issuer)
+    if issuer.endswith("/"):
+        raise ValueError(
+            "write it without the / at its end: issuers are compared character by character"
+        )
+
+
+def check_proxy(network: str) -> None:
+    """Raises `ValueError` unless `network` is an address or a network."""
+    try:
+        ip_network(network)
+    except ValueError:
+        raise ValueError(
+            "a proxy is an address or a network, such as 10.0.0.7 or 10.0.0.0/24"
+        ) from None
