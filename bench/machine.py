@@ -66,13 +66,12 @@ def describe_versions(python: Path) -> dict[str, str]:
     asked = subprocess.run(
         [python, "-c", _ASK_VERSIONS], capture_output=True, text=True, check=True, timeout=60
     )
-    for line in asked.stdout.splitlines():
-        name, _, version = line.partition(" ")
-        versions[name] = version
     own = subprocess.run(
         [sys.executable, "-c", _ASK_OWN], capture_output=True, text=True, check=True, timeout=60
     )
-    versions.update(line.split(" ", 1) for line in own.stdout.splitlines())
+    for line in (*asked.stdout.splitlines(), *own.stdout.splitlines()):
+        name, _, version = line.partition(" ")
+        versions[name] = version
     head = _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
     versions["commit"] = head or "unknown"
     return versions
