@@ -1,0 +1,1 @@
+"""Databases behind `dojang.server.ports`: memory, SQLite and PostgreSQL."""

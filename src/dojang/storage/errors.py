@@ -1,0 +1,41 @@
+"""Why a store cannot be opened. Each is for the operator; what fails later is `Unavailable`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class BadStoreUrl(ValueError):
+    """The address of the store is not one of the forms Dojang knows."""
+
+
+class StoreInUse(Exception):
+    """Another process holds the SQLite database at `path`; `pid` where it is known."""
+
+    def __init__(self, path: Path, pid: int | None) -> None:
+        holder = f"process {pid}" if pid else "another process"
+        super().__init__(f"{path} is in use by {holder}; SQLite serves one process at a time")
+        self.path = path
+        self.pid = pid
+
+
+class SchemaOutdated(Exception):
+    """The database is empty or older than this version; `found` is its revision, if it has one."""
+
+    def __init__(self, *, found: str | None, needed: str) -> None:
+        state = f"at revision {found}" if found else "empty"
+        super().__init__(f"the database is {state}, {needed} is needed: run dojang migrate")
+        self.found = found
+        self.needed = needed
+
+
+class SchemaTooNew(Exception):
+    """The database was migrated by a later version of Dojang than this one."""
+
+    def __init__(self, *, found: str, known: str) -> None:
+        super().__init__(
+            f"the database is at revision {found}, this version knows {known} at most: "
+            "run a newer dojang"
+        )
+        self.found = found
+        self.known = known

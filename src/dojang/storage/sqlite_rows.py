@@ -1,0 +1,115 @@
+"""What is written to SQLite inside a transaction, and the head in memory that goes with it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from typing import Final
+
+from dojang.server.model import Position
+from dojang.server.ports import Conflict
+from dojang.storage import statements
+from dojang.storage.records import build_audit_row, build_fact_row
+from dojang.storage.statements import for_sqlite
+from dojang.storage.unit import Head, Unit, Write, number_unit
+
+INSERT: Final = {what: for_sqlite(text) for what, text in statements.INSERT.items()}
+UPDATE: Final = {what: for_sqlite(text) for what, text in statements.UPDATE.items()}
+DROP_KEY: Final = for_sqlite(statements.DROP_KEY)
+INSERT_FACT: Final = for_sqlite(statements.INSERT_FACT)
+INSERT_AUDIT: Final = for_sqlite(statements.INSERT_AUDIT)
+WRITE_HEAD: Final = for_sqlite(statements.WRITE_HEAD)
+CONSUME: Final = for_sqlite(statements.CONSUME)
+DROP_ENTRIES: Final = for_sqlite(statements.DROP_ENTRIES)
+DROP_FACTS: Final = for_sqlite(statements.DROP_FACTS)
+
+DROPPED_BESIDE: Final = 4  # expired replay entries that leave for each one that comes
+
+
+class RowWriter:
+    """The sole writer of the database. `position` is that of the last transaction on disk."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._head = self._written = self._read_head()
+        self._known = True
+        self._consumed = 0
+        self._latest = 0
+        self.position: Position = self._head.position
+
+    def _read_head(self) -> Head:
+        return Head(*self._execute(statements.READ_HEAD).fetchone())
+
+    def begin(self) -> None:
+        """Read the head where a failure left it unknown."""
+        if not self._known:
+            self._head = self._written = self._read_head()
+            self._known = True
+
+    def end(self) -> None:
+        """Write the head if it moved, and let expired replay entries go."""
+        if self._head is not self._written:
+            self._execute(WRITE_HEAD, self._head)
+        if self._consumed:
+            self.drop_entries(self._latest, DROPPED_BESIDE * self._consumed)
+            self._consumed = 0
+
+    def settle(self, *, written: bool) -> None:
+        """Publish the position on disk."""
+        if not written:
+            self._known = False
+            self._consumed = 0
+            with suppress(sqlite3.Error):
+                self.begin()
+        if self._known:
+            self._written = self._head
+            self.position = self._head.position
+
+    def commit(self, unit: Unit) -> Position:
+        """Raises `Conflict`; then the savepoint around it is undone, and the head is untouched."""
+        for write in unit.writes:
+            self._put(write)
+        numbered = number_unit(unit, self._head)
+        for fact in numbered.facts:
+            self._execute(INSERT_FACT, build_fact_row(fact))
+        for record in numbered.records:
+            self._execute(INSERT_AUDIT, build_audit_row(record))
+        self._head = numbered.head
+        return self._head.position
+
+    def _put(self, write: Write) -> None:
+        what, identifier, replaces, value, row = write
+        if value is None:
+            cursor = self._execute(DROP_KEY, (identifier, replaces))
+        elif replaces == 0:
+            cursor = self._execute(INSERT[what], row)
+        else:
+            cursor = self._execute(UPDATE[what], (*row, replaces))
+        if cursor.rowcount != 1:
+            raise Conflict(what, identifier)
+
+    def consume(self, key: bytes, until: int, now: int) -> bool:
+        """Whether `key` was not spent before."""
+        self._consumed += 1
+        self._latest = max(self._latest, now)
+        return self._execute(CONSUME, (key, until, now)).rowcount == 1
+
+    def drop_entries(self, now: int, most: int) -> int:
+        """How many expired replay entries were deleted, `most` at most."""
+        return self._execute(DROP_ENTRIES, (now, most)).rowcount
+
+    def drop_facts(self, now: int, most: int) -> int:
+        """How many facts past their `forget_after` were deleted, `most` at most."""
+        return self._execute(DROP_FACTS, (now, most)).rowcount
+
+
+def read_revision(connection: sqlite3.Connection) -> str | None:
+    """The schema revision of the database, or None where it has no schema."""
+    try:
+        row = connection.execute(statements.READ_REVISION).fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        return None  # no such table
+    return None if row is None else str(row[0])

@@ -1,0 +1,89 @@
+"""One SQL text for both databases. Parameters stand in order, each once, so that `$1` of
+PostgreSQL becomes `?` of SQLite by itself."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+CLIENT_COLUMNS: Final = (
+    "name, authentication, secrets, jwks, grants, enabled, created_at, version, client_id"
+)
+RESOURCE_COLUMNS: Final = (
+    "scopes, token_format, algorithm, access_token_lifetime, introspectors, version, identifier"
+)
+KEY_COLUMNS: Final = (
+    "key_use, algorithm, sealed, public_jwk, published_at, active_from, active_until, gone_at, "
+    "revoked_at, version, kid"
+)
+FACT_COLUMNS: Final = "epoch, number, kind, identifier, at, forget_after"
+AUDIT_COLUMNS: Final = "number, at, actor, action, target, outcome, detail, digest"
+HEAD_COLUMNS: Final = "epoch, number, generation, audit_number, audit_digest"
+
+READ_REVISION: Final = "SELECT version_num FROM alembic_version"
+READ_HEAD: Final = f"SELECT {HEAD_COLUMNS} FROM head"
+LOCK_HEAD: Final = f"{READ_HEAD} FOR UPDATE"
+READ_POSITION: Final = "SELECT epoch, number, generation FROM head"
+WRITE_HEAD: Final = (
+    "UPDATE head SET epoch = $1, number = $2, generation = $3, audit_number = $4, audit_digest = $5"
+)
+
+FIND_CLIENT: Final = f"SELECT {CLIENT_COLUMNS} FROM clients WHERE client_id = $1"
+LIST_CLIENTS: Final = (
+    f"SELECT {CLIENT_COLUMNS} FROM clients WHERE client_id > $1 ORDER BY client_id LIMIT $2"
+)
+FIND_RESOURCE: Final = f"SELECT {RESOURCE_COLUMNS} FROM resources WHERE identifier = $1"
+LIST_RESOURCES: Final = f"SELECT {RESOURCE_COLUMNS} FROM resources ORDER BY identifier"
+LOAD_KEYS: Final = f"SELECT {KEY_COLUMNS} FROM keys ORDER BY kid"
+LOAD_FACTS: Final = (
+    f"SELECT {FACT_COLUMNS} FROM facts WHERE (epoch, number) > ($1, $2) ORDER BY epoch, number"
+)
+LOAD_AUDIT: Final = f"SELECT {AUDIT_COLUMNS} FROM audit WHERE number > $1 ORDER BY number LIMIT $2"
+
+DROP_KEY: Final = "DELETE FROM keys WHERE kid = $1 AND version = $2"
+INSERT_FACT: Final = f"INSERT INTO facts ({FACT_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)"
+INSERT_AUDIT: Final = f"INSERT INTO audit ({AUDIT_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+
+# A spent entry that has expired is as good as none; it changes nothing while it lives.
+CONSUME: Final = (
+    "INSERT INTO replay (entry, until) VALUES ($1, $2) ON CONFLICT (entry) "
+    "DO UPDATE SET until = excluded.until WHERE replay.until < $3"
+)
+DROP_ENTRIES: Final = (
+    "DELETE FROM replay WHERE entry IN "
+    "(SELECT entry FROM replay WHERE until < $1 ORDER BY until LIMIT $2)"
+)
+DROP_FACTS: Final = (
+    "DELETE FROM facts WHERE (epoch, number) IN "
+    "(SELECT epoch, number FROM facts WHERE forget_after < $1 LIMIT $2)"
+)
+
+
+def _build_insert(table: str, columns: str) -> str:
+    names = columns.split(", ")
+    values = ", ".join(f"${place}" for place in range(1, len(names) + 1))
+    return f"INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT ({names[-1]}) DO NOTHING"
+
+
+def _build_update(table: str, columns: str) -> str:
+    *names, key = columns.split(", ")
+    sets = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, 1))
+    place = len(names) + 1
+    return f"UPDATE {table} SET {sets} WHERE {key} = ${place} AND version = ${place + 1}"
+
+
+INSERT: Final = {
+    "client": _build_insert("clients", CLIENT_COLUMNS),
+    "resource": _build_insert("resources", RESOURCE_COLUMNS),
+    "key": _build_insert("keys", KEY_COLUMNS),
+}
+UPDATE: Final = {
+    "client": _build_update("clients", CLIENT_COLUMNS),
+    "resource": _build_update("resources", RESOURCE_COLUMNS),
+    "key": _build_update("keys", KEY_COLUMNS),
+}
+
+
+def for_sqlite(statement: str) -> str:
+    """`statement` with SQLite's placeholders."""
+    return re.sub(r"\$\d+", "?", statement)

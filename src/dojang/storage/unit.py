@@ -1,0 +1,131 @@
+"""A unit of work taken apart, and its facts and events put in their places.
+
+Pure: every store does the same, each with its own way to write rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dojang.oauth.revocation_fact import Fact, Rev
+from dojang.server.audit import GENESIS, build_record
+from dojang.server.model import (
+    AppendFact,
+    AuditEvent,
+    AuditRecord,
+    Client,
+    KeyRecord,
+    Position,
+    Resource,
+)
+from dojang.server.ports import Change, DropKey, PutClient, PutKey, PutResource
+from dojang.storage.records import (
+    Row,
+    build_client_row,
+    build_key_row,
+    build_resource_row,
+    check_row,
+)
+
+
+class Head(NamedTuple):
+    """The one row that orders everything: the position, and the end of the audit trail."""
+
+    epoch: int
+    number: int
+    generation: int
+    audit_number: int
+    audit_digest: bytes | None
+
+    @property
+    def position(self) -> Position:
+        """The part that the server sees."""
+        return Position(self.epoch, self.number, self.generation)
+
+
+NEW_HEAD = Head(epoch=1, number=0, generation=0, audit_number=0, audit_digest=None)
+
+
+class Write(NamedTuple):
+    """A value that takes the place of its version `replaces` (0: of nothing); None drops it."""
+
+    what: str
+    identifier: str
+    replaces: int
+    value: Client | Resource | KeyRecord | None
+    row: Row
+
+
+class Unit(NamedTuple):
+    """Changes by kind: values with a precondition, and what is appended."""
+
+    writes: Sequence[Write]
+    facts: Sequence[AppendFact]
+    events: Sequence[AuditEvent]
+
+
+class Numbered(NamedTuple):
+    """What is appended, in its places, and the head after it."""
+
+    facts: Sequence[Fact]
+    records: Sequence[AuditRecord]
+    head: Head
+
+
+def split_changes(changes: Sequence[Change]) -> Unit:
+    """`changes` by kind, in the order they were given.
+
+    Raises ValueError where a value holds what no database can.
+    """
+    writes: list[Write] = []
+    facts: list[AppendFact] = []
+    events: list[AuditEvent] = []
+    for change in changes:
+        match change:
+            case AppendFact():
+                check_row((change.identifier, change.at, change.forget_after))
+                facts.append(change)
+            case AuditEvent(at=at, actor=actor, action=action, target=target, outcome=outcome):
+                check_row((at, actor, action, target, outcome))
+                events.append(change)
+            case _:
+                writes.append(_build_write(change))
+    return Unit(writes, facts, events)
+
+
+def _build_write(change: PutClient | PutResource | PutKey | DropKey) -> Write:
+    match change:
+        case PutClient(client):
+            row = check_row(build_client_row(client))
+            return Write("client", client.client_id, client.version - 1, client, row)
+        case PutResource(resource):
+            row = check_row(build_resource_row(resource))
+            return Write("resource", resource.identifier, resource.version - 1, resource, row)
+        case PutKey(key):
+            row = check_row(build_key_row(key))
+            return Write("key", key.kid, key.version - 1, key, row)
+        case DropKey(kid, version):
+            return Write("key", kid, version, None, check_row((kid,)))
+
+
+def number_unit(unit: Unit, head: Head) -> Numbered:
+    """What `unit` appends after `head`: facts without gaps, events on the chain."""
+    facts = [
+        Fact(Rev(head.epoch, number), fact.kind, fact.identifier, fact.at, fact.forget_after)
+        for number, fact in enumerate(unit.facts, head.number + 1)
+    ]
+    digest = head.audit_digest
+    records = []
+    for number, event in enumerate(unit.events, head.audit_number + 1):
+        record = build_record(number, event, digest or GENESIS)
+        digest = record.digest
+        records.append(record)
+    after = Head(
+        epoch=head.epoch,
+        number=head.number + len(facts),
+        generation=head.generation + 1,
+        audit_number=head.audit_number + len(records),
+        audit_digest=digest,
+    )
+    return Numbered(facts, records, after)
