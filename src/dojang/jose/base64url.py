@@ -47,14 +47,15 @@ def encode(data: bytes) -> str:
 
 def decode(text: str | bytes) -> bytes:
     """Decode the one canonical form; anything else raises `InvalidToken(MALFORMED)`."""
-    if isinstance(text, str):
-        if not text.isascii():
-            raise InvalidToken(Reason.MALFORMED, "not base64url")
-        text = text.encode("ascii")
+    return decode_bytes(text if isinstance(text, bytes) else text.encode("ascii", "replace"))
+
+
+def decode_bytes(text: bytes) -> bytes:
+    """`decode` for ASCII bytes."""
     try:
         data = _b64decode(text + _PADDING[len(text) & 3], b"-_", _STRICT)
+        if _b64encode(data, b"-_").rstrip(b"=") == text:
+            return data
     except ValueError:
-        data = None
-    if data is None or _b64encode(data, b"-_").rstrip(b"=") != text:
-        raise InvalidToken(Reason.MALFORMED, "not canonical base64url")
-    return data
+        pass
+    raise InvalidToken(Reason.MALFORMED, "not canonical base64url")

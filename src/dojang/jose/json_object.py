@@ -33,7 +33,8 @@ def parse(document: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """
     if len(document) > max_bytes:
         raise InvalidToken(Reason.TOO_LARGE, "JSON document is too large")
-    if document.count(b"{") + document.count(b"[") > MAX_DEPTH:
+    # One object and at most one array cannot be deep.
+    if document.find(b"{", 1) > 0 or document.find(b"[", document.find(b"[") + 1) > 0:
         _check_depth(document)
     if _read_plain is not None:
         try:
@@ -63,6 +64,8 @@ def _write_strict(value: dict[str, Any]) -> bytes:
 
 
 def _check_depth(document: bytes) -> None:
+    if document.count(b"{") + document.count(b"[") <= MAX_DEPTH:
+        return
     depth = 0
     for bracket in _BRACKETS.findall(_STRINGS.sub(b"", document)):
         depth += 1 if bracket in b"{[" else -1

@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 
 from dojang.jose import base64url, json_object
 from dojang.jose.algorithms import ALGORITHMS, check_algorithms
+from dojang.jose.base64url import decode_bytes
 from dojang.jose.errors import InvalidToken, JoseMisuse, Reason
 from dojang.jose.header import (
     check_algorithm,
@@ -92,35 +93,37 @@ class CompactVerifier:
     def verify(self, token: str) -> SignedPayload:
         """Check the token; the order is fixed.
 
-        1. characters, length, exactly three segments;
+        1. characters, length, exactly three segments of canonical base64url;
         2. header: strict JSON, no `crit`, `alg` allowed, `typ` expected, `kid` opaque;
         3. one key of the set fits;
-        4. the signature;
-        5. the payload is canonical base64url.
+        4. the signature.
 
         The caller reads the payload and checks what it says. Raises `InvalidToken`.
         """
+        header, payload, kid = self.open(token)
+        return SignedPayload(header, payload, kid)
+
+    def open(self, token: str) -> tuple[Header, bytes, str | None]:
+        """`verify` without the name for what comes out: for the layer that names it again."""
         # RFC 7515 §5.2
         raw = token.encode("ascii", "replace")
         if len(raw) > MAX_TOKEN_LENGTH:
             raise InvalidToken(Reason.TOO_LARGE, "token is over 8192 characters")
-        if raw.count(b".") != 2:
+        segments = raw.split(b".")
+        if len(segments) != 3:
             raise InvalidToken(Reason.MALFORMED, "a compact JWS has three segments")
-        signing_input, _, signature = raw.rpartition(b".")
-        segment, _, payload = signing_input.partition(b".")
-        known = self._known.get(segment)
-        verify, header, kid = known or self._find_verify(segment)
+        payload, signature = decode_bytes(segments[1]), decode_bytes(segments[2])
+        known = self._known.get(segments[0])
+        verify, header, kid = known or self._find_verify(segments[0])
         try:
-            verify(base64url.decode(signature), signing_input)
+            verify(signature, raw[: raw.rindex(b".")])
         except InvalidSignature:
-            verified = False
+            pass
         else:
-            verified = True
-        if not verified:
-            raise InvalidToken(Reason.BAD_SIGNATURE, "signature does not fit")
-        if known is None:
-            self._remember(segment, (verify, header, kid))
-        return SignedPayload(header, base64url.decode(payload), kid)
+            if known is None:
+                self._remember(segments[0], (verify, header, kid))
+            return header, payload, kid
+        raise InvalidToken(Reason.BAD_SIGNATURE, "signature does not fit")
 
     def _find_verify(self, segment: bytes) -> tuple[Verify, Header, str | None]:
         header = parse_header(segment)

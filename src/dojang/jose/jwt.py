@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 from dojang.jose import json_object
 from dojang.jose.errors import InvalidToken, JoseMisuse, Reason
@@ -19,31 +19,34 @@ MAX_LEEWAY = 60
 DEFAULT_LEEWAY = 5
 
 
-class SignedClaims(NamedTuple):
+class SignedClaims:
     """Claims whose signature is good under key `kid` of the set; nothing else is checked."""
 
-    claims: dict[str, Any]
-    header: Header
-    kid: str | None
+    __slots__ = ("claims", "header", "kid")
+
+    def __init__(self, claims: dict[str, Any], header: Header, kid: str | None) -> None:
+        self.claims = claims
+        self.header = header
+        self.kid = kid
 
 
 class JwtVerifier:
     """Verifies JWTs of expected types under one key set, with pinned algorithms."""
 
-    __slots__ = ("_verify",)
+    __slots__ = ("_open",)
 
     def __init__(
         self, keys: KeySet, *, algorithms: Collection[str], types: Collection[str | None]
     ) -> None:
         """As `CompactVerifier`. Raises `JoseMisuse`."""
-        self._verify = CompactVerifier(keys, algorithms=algorithms, types=types).verify
+        self._open = CompactVerifier(keys, algorithms=algorithms, types=types).open
 
     def verify(self, token: str) -> SignedClaims:
         """The steps of `CompactVerifier.verify`, then the payload as a strict JSON object.
 
         Raises `InvalidToken`.
         """
-        header, payload, kid = self._verify(token)
+        header, payload, kid = self._open(token)
         return SignedClaims(json_object.parse(payload), header, kid)
 
 
@@ -69,13 +72,22 @@ def check_claims(
     found = claims.get("aud")
     if found != audience:
         _check_audiences(found, audience)
-    if "exp" not in claims:
-        raise InvalidToken(Reason.BAD_CLAIM, "exp is missing")
-    if now >= _number(claims, "exp") + leeway:
+    get = claims.get
+    expires = get("exp")
+    if type(expires) is not int:
+        expires = _check_time(expires)
+    if now >= expires + leeway:
         raise InvalidToken(Reason.EXPIRED, "exp has passed")
-    if "nbf" in claims and now < _number(claims, "nbf") - leeway:
+    latest = now + leeway
+    starts = get("nbf", latest)
+    if type(starts) is not int:
+        starts = _check_time(starts)
+    if starts > latest:
         raise InvalidToken(Reason.NOT_YET_VALID, "nbf has not come")
-    if "iat" in claims and now < _number(claims, "iat") - leeway:
+    issued = get("iat", latest)
+    if type(issued) is not int:
+        issued = _check_time(issued)
+    if issued > latest:
         raise InvalidToken(Reason.NOT_YET_VALID, "iat is in the future")
 
 
@@ -86,9 +98,8 @@ def _check_audiences(found: object, audience: str) -> None:
         raise InvalidToken(Reason.BAD_CLAIM, "aud is not an array of strings")
 
 
-def _number(claims: dict[str, Any], name: str) -> int | float:
-    # RFC 7519 §2 NumericDate; bool is an int in Python.
-    value = claims[name]
+def _check_time(value: object) -> float:
+    # RFC 7519 §2 NumericDate; a bool is an int in Python, and a missing exp is None.
     if type(value) is int or (type(value) is float and isfinite(value)):
         return value
-    raise InvalidToken(Reason.BAD_CLAIM, "a time claim is not a number")
+    raise InvalidToken(Reason.BAD_CLAIM, "a time claim is not a finite number")

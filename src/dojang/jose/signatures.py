@@ -113,29 +113,40 @@ def _build_rsa_verify(row: Algorithm, key: rsa.RSAPublicKey) -> Verify:
 def _build_ecdsa_verify(row: Algorithm, key: ec.EllipticCurvePublicKey) -> Verify:
     curve = CURVES[row.curve]
     ecdsa_verify, ecdsa = key.verify, ec.ECDSA(_HASHES[row.hash_name])
-    width, zero, end = curve.width, bytes(curve.width), curve.order.to_bytes(curve.width, "big")
-    heads = _der_sequence_heads(width)
+    width, end = curve.width, curve.order.to_bytes(curve.width, "big")
+    sequences = _der_heads(0x30, 2 * (width + 3))
+    plain, padded = bytes((2, width)), bytes((2, width + 1, 0))
 
     def verify(signature: bytes, signing_input: bytes) -> None:
         r, s = signature[:width], signature[width:]
         # Strings of one width sort as the numbers they spell.
-        if len(s) != width or not (zero < r < end and zero < s < end):
+        if len(s) != width or r >= end or s >= end:
             raise InvalidSignature
-        if r[0] == 0:
-            r = r.lstrip(b"\0")
-        if r[0] > 0x7F:
-            r = b"\0" + r
-        if s[0] == 0:
-            s = s.lstrip(b"\0")
-        if s[0] > 0x7F:
-            s = b"\0" + s
-        ecdsa_verify(
-            b"%b\x02%c%b\x02%c%b" % (heads[len(r) + len(s)], len(r), r, len(s), s),
-            signing_input,
-            ecdsa,
-        )
+        first, second = r[0], s[0]
+        if first and second:
+            r = plain + r if first < 0x80 else padded + r
+            s = plain + s if second < 0x80 else padded + s
+        else:
+            r, s = _der_integer(r), _der_integer(s)
+        ecdsa_verify(sequences[len(r) + len(s)] + r + s, signing_input, ecdsa)
 
     return verify
+
+
+def _der_integer(octets: bytes) -> bytes:
+    octets = octets.lstrip(b"\0")
+    if not octets:
+        raise InvalidSignature
+    if octets[0] >= 0x80:
+        octets = b"\0" + octets
+    return bytes((2, len(octets))) + octets
+
+
+def _der_heads(tag: int, longest: int) -> list[bytes]:
+    return [
+        bytes((tag, length)) if length < 0x80 else bytes((tag, 0x81, length))
+        for length in range(longest + 1)
+    ]
 
 
 def _build_ecdsa_sign(row: Algorithm, key: ec.EllipticCurvePrivateKey) -> Sign:
@@ -151,10 +162,3 @@ def _build_ecdsa_sign(row: Algorithm, key: ec.EllipticCurvePrivateKey) -> Sign:
         return r[-width:].rjust(width, b"\0") + s[-width:].rjust(width, b"\0")
 
     return sign
-
-
-def _der_sequence_heads(width: int) -> list[bytes]:
-    return [
-        bytes((0x30, content)) if content < 0x80 else bytes((0x30, 0x81, content))
-        for content in range(4, 2 * (width + 1) + 5)
-    ]
