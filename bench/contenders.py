@@ -13,7 +13,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dojang.resource.local import LocalVerifier
 
 Check = Callable[[str], object]
 Prepared = Callable[[Sequence[str]], Callable[[], None]]
@@ -79,6 +82,40 @@ def build_dojang(algorithm: str, jwk: dict[str, Any], issuer: str, audience: str
     return _over(check)
 
 
+def build_local(algorithm: str, jwk: dict[str, Any], issuer: str, audience: str) -> Prepared:
+    """As a service verifies, on tokens it sees for the first time: a new verifier a round."""
+
+    def prepare(tokens: Sequence[str]) -> Callable[[], None]:
+        verify = _build_local_verifier(algorithm, jwk, issuer, audience).verify
+        return _over(verify)(tokens)
+
+    return prepare
+
+
+def build_warm(algorithm: str, jwk: dict[str, Any], issuer: str, audience: str) -> Prepared:
+    """As a service verifies, on tokens it has seen."""
+    verifier = _build_local_verifier(algorithm, jwk, issuer, audience)
+
+    def prepare(tokens: Sequence[str]) -> Callable[[], None]:
+        for token in tokens:
+            verifier.verify(token)
+        return _over(verifier.verify)([_fresh(token) for token in tokens])
+
+    return prepare
+
+
+def _build_local_verifier(
+    algorithm: str, jwk: dict[str, Any], issuer: str, audience: str
+) -> LocalVerifier:
+    from dojang.jose.keys import KeySet
+    from dojang.resource.expect import Expect
+    from dojang.resource.local import LocalVerifier
+    from dojang.trust.remote_keys import FixedKeys
+
+    expect = Expect(issuer=issuer, audience=audience, algorithms=[algorithm])
+    return LocalVerifier(expect, keys=FixedKeys(KeySet.parse({"keys": [jwk]})))
+
+
 def build_pyjwt(algorithm: str, jwk: dict[str, Any], issuer: str, audience: str) -> Prepared:
     import jwt
 
@@ -116,6 +153,8 @@ def build_joserfc(algorithm: str, jwk: dict[str, Any], issuer: str, audience: st
 BUILD = {
     "raw": build_raw,
     "dojang": build_dojang,
+    "local": build_local,
+    "warm": build_warm,
     "pyjwt": build_pyjwt,
     "joserfc": build_joserfc,
 }

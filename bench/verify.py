@@ -17,7 +17,7 @@ from bench.worker import Worker
 
 POOL = 4000
 SLICE = 400  # tokens a contender checks in a round, 20 to 80 ms
-WARM_TOKENS = 200
+WARM_TOKENS = 100
 WARM_REPEAT = 20
 
 
