@@ -101,7 +101,7 @@ class SqliteStore:
             raise Unavailable("database") from error
 
     async def load_facts(self, after: Rev) -> Sequence[Fact]:
-        return [parse_fact(row) for row in self._read(LOAD_FACTS, *after)]
+        return [parse_fact(row) for row in self._read(LOAD_FACTS, *after, -1)]
 
     async def find_client(self, client_id: str) -> Client | None:
         if not is_storable(client_id):

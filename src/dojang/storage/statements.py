@@ -36,7 +36,8 @@ FIND_RESOURCE: Final = f"SELECT {RESOURCE_COLUMNS} FROM resources WHERE identifi
 LIST_RESOURCES: Final = f"SELECT {RESOURCE_COLUMNS} FROM resources ORDER BY identifier"
 LOAD_KEYS: Final = f"SELECT {KEY_COLUMNS} FROM keys ORDER BY kid"
 LOAD_FACTS: Final = (
-    f"SELECT {FACT_COLUMNS} FROM facts WHERE (epoch, number) > ($1, $2) ORDER BY epoch, number"
+    f"SELECT {FACT_COLUMNS} FROM facts WHERE (epoch, number) > ($1, $2) "
+    "ORDER BY epoch, number LIMIT $3"
 )
 LOAD_AUDIT: Final = f"SELECT {AUDIT_COLUMNS} FROM audit WHERE number > $1 ORDER BY number LIMIT $2"
 

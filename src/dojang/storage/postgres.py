@@ -1,0 +1,189 @@
+"""The store of many processes and nodes, in PostgreSQL.
+
+Each call runs in a task of its own: a caller that goes away leaves no half-done work behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, Self, TypeVar
+
+from dojang.oauth.errors import Unavailable
+from dojang.oauth.revocation_fact import Fact, Rev
+from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
+from dojang.server.ports import Change, Conflict
+from dojang.storage import statements
+from dojang.storage.barrier import ReadBarrier
+from dojang.storage.postgres_commits import commit_unit, count_rows
+from dojang.storage.postgres_connections import (
+    FAILURES,
+    Connection,
+    Connections,
+    close_gently,
+    connect,
+    first_failures,
+    world_failures,
+)
+from dojang.storage.postgres_schema import read_revision
+from dojang.storage.records import (
+    check_entry,
+    is_storable,
+    parse_audit,
+    parse_client,
+    parse_fact,
+    parse_key,
+    parse_resource,
+)
+from dojang.storage.revisions import check_revision
+from dojang.storage.unit import Unit, split_changes
+
+MOST_CONNECTIONS: Final = 10  # for everything but the barrier, which has one of its own
+MOST_WAITING: Final = 10_000  # calls; more are told to come back
+ROWS_TOGETHER: Final = 1000
+FACTS_TOGETHER: Final = 20_000
+CONSUMED_BETWEEN_CLEARINGS: Final = 64
+
+T = TypeVar("T")
+
+
+class PostgresStore:
+    """A `Store` in one database. Open one with `open`, inside the event loop that will use it."""
+
+    def __init__(self, dsn: str, connections: Connections) -> None:
+        self._dsn = dsn
+        self._connections = connections
+        self._barrier = ReadBarrier(self._read_position)
+        self._barrier_connection: Connection | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+        self._consumed = 0
+        self._closed = False
+
+    @classmethod
+    async def open(cls, dsn: str) -> Self:
+        """The store in the database that `dsn` names, which `migrate` has prepared.
+
+        Raises `BadStoreUrl`, `SchemaOutdated`, `SchemaTooNew` and `Unavailable`.
+        """
+        connections = Connections(dsn, most=MOST_CONNECTIONS)
+        with first_failures():
+            async with connections.lend() as connection:
+                check_revision(await read_revision(connection))
+        return cls(dsn, connections)
+
+    async def position(self) -> Position:
+        return await self._barrier.pass_through()
+
+    async def _read_position(self) -> Position:
+        held, self._barrier_connection = self._barrier_connection, None
+        with world_failures():
+            if held is not None and not held.is_closed():
+                try:
+                    return await self._read_position_on(held)
+                except TimeoutError:
+                    raise
+                except FAILURES:
+                    pass  # the server was restarted: a new connection may do
+            return await self._read_position_on(await connect(self._dsn))
+
+    async def _read_position_on(self, connection: Connection) -> Position:
+        try:
+            row = await connection.fetchrow(statements.READ_POSITION)
+        except BaseException:
+            connection.terminate()
+            raise
+        self._barrier_connection = connection
+        return Position(*row)
+
+    async def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._closed or len(self._running) >= MOST_WAITING:
+            work.close()
+            raise Unavailable("database")
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def commit(self, changes: Sequence[Change]) -> Position:
+        outcome = await self._run(self._commit(split_changes(changes)))
+        if isinstance(outcome, Conflict):
+            raise outcome
+        return outcome
+
+    async def _commit(self, unit: Unit) -> Position | Conflict:
+        async with self._connections.lend() as connection:
+            try:
+                return await commit_unit(connection, unit)
+            except Conflict as conflict:
+                return conflict
+
+    async def consume_once(self, key: bytes, *, until: int, now: int) -> bool:
+        check_entry(key)
+        fresh = await self._run(self._execute(statements.CONSUME, key, until, now)) == 1
+        self._consumed += 1
+        if self._consumed % CONSUMED_BETWEEN_CLEARINGS == 0:
+            most = 2 * CONSUMED_BETWEEN_CLEARINGS
+            await self._run(self._execute(statements.DROP_ENTRIES, now, most))
+        return fresh
+
+    async def forget(self, *, now: int) -> None:
+        for statement in (statements.DROP_FACTS, statements.DROP_ENTRIES):
+            while await self._run(self._execute(statement, now, ROWS_TOGETHER)):
+                pass
+
+    async def _execute(self, statement: str, *parameters: object) -> int:
+        async with self._connections.lend() as connection:
+            return count_rows(await connection.execute(statement, *parameters))
+
+    async def _fetch(self, statement: str, *parameters: object) -> list[Any]:
+        async with self._connections.lend() as connection:
+            rows: list[Any] = await connection.fetch(statement, *parameters)
+            return rows
+
+    async def _read(self, statement: str, *parameters: object) -> list[Any]:
+        return await self._run(self._fetch(statement, *parameters))
+
+    async def load_facts(self, after: Rev) -> Sequence[Fact]:
+        facts: list[Fact] = []
+        while True:
+            rows = await self._read(statements.LOAD_FACTS, *after, FACTS_TOGETHER)
+            facts.extend(parse_fact(row) for row in rows)
+            if len(rows) < FACTS_TOGETHER:
+                return facts
+            after = facts[-1].rev
+
+    async def find_client(self, client_id: str) -> Client | None:
+        if not is_storable(client_id):
+            return None
+        rows = await self._read(statements.FIND_CLIENT, client_id)
+        return parse_client(rows[0]) if rows else None
+
+    async def find_resource(self, identifier: str) -> Resource | None:
+        if not is_storable(identifier):
+            return None
+        rows = await self._read(statements.FIND_RESOURCE, identifier)
+        return parse_resource(rows[0]) if rows else None
+
+    async def list_clients(self, *, after: str = "", limit: int = 1000) -> Sequence[Client]:
+        rows = await self._read(statements.LIST_CLIENTS, after, limit)
+        return [parse_client(row) for row in rows]
+
+    async def list_resources(self) -> Sequence[Resource]:
+        return [parse_resource(row) for row in await self._read(statements.LIST_RESOURCES)]
+
+    async def load_keys(self) -> Sequence[KeyRecord]:
+        return [parse_key(row) for row in await self._read(statements.LOAD_KEYS)]
+
+    async def load_audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
+        return [parse_audit(row) for row in await self._read(statements.LOAD_AUDIT, after, limit)]
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await self._barrier.close()
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._connections.close()
+        if self._barrier_connection is not None:
+            await close_gently(self._barrier_connection)

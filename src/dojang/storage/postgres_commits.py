@@ -1,0 +1,90 @@
+"""A unit of work on PostgreSQL: one transaction that takes its place at its very end.
+
+Rows change first, each under its version. Then the head row is locked, which puts transactions of
+all nodes in the order in which they commit, and facts, events and the head are written at once.
+Only that last part is serial: two round trips and a flush to disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from dojang.server.model import Position
+from dojang.server.ports import Conflict
+from dojang.storage import statements
+from dojang.storage.postgres_connections import Connection
+from dojang.storage.records import Row, build_audit_row, build_fact_row
+from dojang.storage.unit import Head, Numbered, Unit, Write, number_unit
+
+APPEND: Final = f"""
+WITH new_facts AS (
+    INSERT INTO facts ({statements.FACT_COLUMNS})
+    SELECT * FROM unnest(
+        $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::bigint[], $11::bigint[]
+    )
+), new_audit AS (
+    INSERT INTO audit ({statements.AUDIT_COLUMNS})
+    SELECT * FROM unnest(
+        $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[],
+        $18::text[], $19::bytea[]
+    )
+)
+{statements.WRITE_HEAD}
+"""
+FACT_WIDTH: Final = 6
+AUDIT_WIDTH: Final = 8
+
+
+async def commit_unit(connection: Connection, unit: Unit) -> Position:
+    """The position after `unit`, which is on disk.
+
+    Raises `Conflict` after undoing everything; the connection is good afterwards. Any other
+    exception leaves the transaction open: the connection must be dropped.
+    """
+    await connection.execute("BEGIN")
+    try:
+        for write in _in_lock_order(unit.writes):
+            await _put(connection, write)
+    except Conflict:
+        await connection.execute("ROLLBACK")
+        raise
+    head = Head(*await connection.fetchrow(statements.LOCK_HEAD))
+    numbered = number_unit(unit, head)
+    await connection.execute(APPEND, *_build_parameters(numbered))
+    await connection.execute("COMMIT")
+    return numbered.head.position
+
+
+def _in_lock_order(writes: Sequence[Write]) -> Sequence[Write]:
+    """In one order for everybody, so that two units never wait for each other."""
+    return sorted(writes, key=lambda write: (write.what, write.identifier))
+
+
+async def _put(connection: Connection, write: Write) -> None:
+    what, identifier, replaces, value, row = write
+    if value is None:
+        done = await connection.execute(statements.DROP_KEY, identifier, replaces)
+    elif replaces == 0:
+        done = await connection.execute(statements.INSERT[what], *row)
+    else:
+        done = await connection.execute(statements.UPDATE[what], *row, replaces)
+    if count_rows(done) != 1:
+        raise Conflict(what, identifier)
+
+
+def _build_parameters(numbered: Numbered) -> list[Any]:
+    return [
+        *numbered.head,
+        *_turn([build_fact_row(fact) for fact in numbered.facts], FACT_WIDTH),
+        *_turn([build_audit_row(record) for record in numbered.records], AUDIT_WIDTH),
+    ]
+
+
+def _turn(rows: Sequence[Row], width: int) -> list[list[Any]]:
+    return [[row[place] for row in rows] for place in range(width)]
+
+
+def count_rows(done: str) -> int:
+    """How many rows a command tag such as "INSERT 0 1" speaks of."""
+    return int(done.rpartition(" ")[2])

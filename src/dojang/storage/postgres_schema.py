@@ -1,0 +1,49 @@
+"""The schema revision of a PostgreSQL database: reading it, and moving it in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from dojang.storage import statements
+from dojang.storage.postgres_connections import Connection, close_gently, connect, first_failures
+
+MIGRATION_TIMEOUT: Final = 3600.0  # seconds
+MIGRATION_LOCK: Final = 0x646F6A616E67  # one migration at a time
+
+
+async def read_revision(connection: Connection) -> str | None:
+    """The schema revision of the database, or None where it has no schema."""
+    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+        return None
+    found = await connection.fetchval(statements.READ_REVISION)
+    return None if found is None else str(found)
+
+
+async def load_revision(dsn: str) -> str | None:
+    """As `read_revision`, on a connection of its own. Raises `BadStoreUrl` and `Unavailable`."""
+    with first_failures():
+        connection = await connect(dsn)
+        try:
+            return await read_revision(connection)
+        finally:
+            await close_gently(connection)
+
+
+async def run_step(dsn: str, write_step: Callable[[str | None], str]) -> str | None:
+    """Run what `write_step` makes of the revision found, all or nothing. The revision found."""
+    with first_failures():
+        connection = await connect(dsn, statement_timeout=MIGRATION_TIMEOUT)
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+                found = await read_revision(connection)
+                await connection.execute(_without_transaction(write_step(found)))
+                return found
+        finally:
+            await close_gently(connection)
+
+
+def _without_transaction(script: str) -> str:
+    lines = [line for line in script.splitlines() if line not in ("BEGIN;", "COMMIT;")]
+    return "\n".join(lines)
