@@ -1,0 +1,97 @@
+"""The composition root: a configuration in, an authorization server out. Wiring only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from dojang.clock import SYSTEM_CLOCK, Clock
+from dojang.jose import base64url
+from dojang.jose.errors import InvalidToken
+from dojang.oauth.errors import Unavailable
+from dojang.server.config import ENCRYPTION_KEY_BYTES, Config
+from dojang.server.provider import Provider
+from dojang.storage.opening import open_store
+from dojang.web import serving
+from dojang.web.management import build_management_routes
+from dojang.web.public import build_public_routes
+from dojang.web.routing import RouteTable
+from dojang.web.service import Service
+
+MAINTENANCE_SECONDS: Final = 300
+
+_log: Final = logging.getLogger("dojang")
+
+
+class BadEncryptionKey(ValueError):
+    """The key-encryption key is missing, or is not the base64url of 32 bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "keys.encryption_key must be the base64url of 32 random bytes; `dojang init` makes one"
+        )
+
+
+def parse_encryption_key(text: str) -> bytes:
+    """The 32 bytes of the key-encryption key. Raises `BadEncryptionKey`."""
+    try:
+        key = base64url.decode(text)
+    except InvalidToken:
+        raise BadEncryptionKey from None
+    if len(key) != ENCRYPTION_KEY_BYTES:
+        raise BadEncryptionKey
+    return key
+
+
+@asynccontextmanager
+async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[Provider]:
+    """The authorization server that `config` describes, over its store, closed at the end.
+
+    Raises `BadEncryptionKey`, and what `open_store` and `Provider.start` raise.
+    """
+    encryption_key = parse_encryption_key(config.keys.encryption_key)
+    store = await open_store(config.storage.url)
+    try:
+        yield await Provider.start(
+            issuer=config.issuer,
+            store=store,
+            clock=clock,
+            key_encryption_key=encryption_key,
+            offload=asyncio.to_thread,
+        )
+    finally:
+        await store.close()
+
+
+async def serve(config: Config, *, started: Callable[[list[str]], None] | None = None) -> None:
+    """Serve both listeners until a signal. `started` is called with their real addresses.
+
+    Raises what `open_provider` and `dojang.web.serving.serve` raise.
+    """
+    async with open_provider(config) as provider:
+        service = Service(trusted_proxies=config.trusted_proxies)
+        listeners = [
+            serving.Listener(config.listen.public, RouteTable(build_public_routes(provider))),
+            serving.Listener(
+                config.listen.management, RouteTable(build_management_routes(provider, service))
+            ),
+        ]
+        maintenance = asyncio.create_task(_maintain(provider))
+        try:
+            await serving.serve(listeners, service, started=started)
+        finally:
+            maintenance.cancel()
+            with suppress(asyncio.CancelledError):
+                await maintenance
+
+
+async def _maintain(provider: Provider) -> None:
+    while True:
+        await asyncio.sleep(MAINTENANCE_SECONDS)
+        try:
+            await provider.maintain()
+        except Unavailable as error:
+            _log.warning("maintenance is put off: %s", error)
