@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dojang.cli.config_settings import SETTINGS
+from dojang.resource.errors import RefusalReason
+from dojang.server.administration import OPERATIONS
 from tests.mutants import ROOT
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -45,6 +48,25 @@ def test_every_run_command_exists(path: Path) -> None:
 def test_every_python_example_runs(path: Path) -> None:
     for text in find_blocks(path, "python"):
         exec(compile(text, name(path), "exec"), {"__name__": "example"})
+
+
+def test_the_reference_lists_what_there_is() -> None:
+    reference = ROOT / "docs" / "reference"
+    settings = re.findall(
+        r"^\| `([\w.]+)`", (reference / "configuration.md").read_text(), re.MULTILINE
+    )
+    assert settings == [setting.name for setting in SETTINGS]
+
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| `(\w+) ([^`]+)` \| `([\w:]+)` \|$",
+        (reference / "http.md").read_text(),
+        re.MULTILINE,
+    )
+    operations = [(name, op.method, op.path, op.scope) for name, op in OPERATIONS.items()]
+    assert rows == operations
+
+    errors = set(re.findall(r"`(\w+)`", (reference / "errors.md").read_text()))
+    assert set(RefusalReason) - errors == set()
 
 
 def test_the_korean_readme_shows_the_same_code() -> None:
