@@ -1,0 +1,45 @@
+"""The routes of the public listener."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
+
+from dojang.server.endpoints.discovery import jwks, metadata
+from dojang.server.endpoints.introspection import introspect
+from dojang.server.endpoints.revocation import revoke
+from dojang.server.endpoints.token import token
+from dojang.server.paths import INTROSPECTION, JWKS, REVOCATION, TOKEN
+from dojang.web.routing import Handler, Route, RouteTable
+
+if TYPE_CHECKING:
+    from dojang.server.provider import Provider
+
+OAUTH: Final = "/.well-known/oauth-authorization-server"
+OPENID: Final = "/.well-known/openid-configuration"
+
+
+def build_public_routes(provider: Provider) -> RouteTable:
+    """Every endpoint below the configured issuer's path; no request has a say in where (C110)."""
+    base = urlsplit(provider.issuer).path.rstrip("/")
+
+    def bind(endpoint: Callable[..., Any]) -> Handler:
+        return cast("Handler", partial(endpoint, provider))
+
+    # RFC 8414 §3.1 puts the issuer's path behind the well-known part, OpenID Connect Discovery §4
+    # before it; clients do either with both.
+    documents = {OAUTH + base, OPENID + base, base + OAUTH, base + OPENID}
+    return RouteTable(
+        [
+            Route(base + TOKEN, {"POST": bind(token)}, cross_origin=True),
+            Route(base + INTROSPECTION, {"POST": bind(introspect)}),
+            Route(base + REVOCATION, {"POST": bind(revoke)}),
+            Route(base + JWKS, {"GET": bind(jwks)}, cross_origin=True),
+            *(
+                Route(path, {"GET": bind(metadata)}, cross_origin=True)
+                for path in sorted(documents)
+            ),
+        ]
+    )

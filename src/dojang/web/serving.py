@@ -1,0 +1,192 @@
+"""Opening the listeners, serving until a signal, and going down without dropping a request."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from dojang.web.protocol import Connection
+from dojang.web.routing import RouteTable
+from dojang.web.service import Service
+
+BACKLOG: Final = 2048
+GRACE_SECONDS: Final = 5.0
+UNIX: Final = "unix:"
+SPARE_FILES: Final = 128
+
+_log: Final = logging.getLogger("dojang.web")
+
+Result = TypeVar("Result")
+
+
+class Listener(NamedTuple):
+    """Routes at an address: `host:port`, `[v6]:port` (port 0: any) or `unix:/path`."""
+
+    address: str
+    routes: RouteTable
+
+
+class AddressInUse(Exception):
+    """Another process serves there."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"{address} is in use by another process")
+        self.address = address
+
+
+class Server:
+    """Listeners that are open. `addresses` are the real ones, in the order of the listeners."""
+
+    def __init__(self, service: Service, servers: list[asyncio.Server], paths: list[str]) -> None:
+        self._service = service
+        self._servers = servers
+        self._paths = paths
+        self.addresses: Final = [_describe(server.sockets[0]) for server in servers]
+
+    @classmethod
+    async def start(cls, listeners: Sequence[Listener], service: Service) -> Server:
+        """Open every listener, or none. Raises `AddressInUse`, OSError, and ValueError for what
+        is no address."""
+        service.start()
+        servers: list[asyncio.Server] = []
+        paths: list[str] = []
+        try:
+            for listener in listeners:
+                servers.append(await _open(listener, service))
+                if listener.address.startswith(UNIX):
+                    paths.append(listener.address.removeprefix(UNIX))
+        except BaseException:
+            await cls(service, servers, paths).stop(grace_seconds=0)
+            raise
+        return cls(service, servers, paths)
+
+    async def stop(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Accept no more, let requests in hand be answered, and cut off what takes longer."""
+        for server in self._servers:
+            server.close()
+        for path in self._paths:
+            Path(path).unlink(missing_ok=True)  # noqa: ASYNC240  a name in a directory
+        await self._service.drain(grace_seconds=grace_seconds)
+        self._service.stop()
+
+
+async def serve(
+    listeners: Sequence[Listener],
+    service: Service,
+    *,
+    started: Callable[[list[str]], None] | None = None,
+    grace_seconds: float = GRACE_SECONDS,
+) -> None:
+    """Serve until SIGTERM or SIGINT; a second one ends at once.
+
+    `started` is called with the real addresses once all are open. Raises as `Server.start`.
+    """
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    at_once = asyncio.Event()
+
+    def stop(number: signal.Signals) -> None:
+        (at_once if stopping.is_set() else stopping).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    server = await Server.start(listeners, service)
+    try:
+        _settle_memory()
+        _log.info("serving on %s", ", ".join(server.addresses))
+        if started is not None:
+            started(server.addresses)
+        await stopping.wait()
+        _log.info("stopping")
+        going = asyncio.create_task(server.stop(grace_seconds=grace_seconds))
+        hurry = asyncio.create_task(at_once.wait())
+        await asyncio.wait({going, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        going.cancel()
+    finally:
+        await server.stop(grace_seconds=0)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def run(main: Coroutine[Any, Any, Result]) -> Result:
+    """Run `main` on uvloop where it is installed, else on asyncio's own loop."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main)
+
+
+def find_most_connections(wanted: int) -> int:
+    """How many connections fit into the files this process may open, raised as far as allowed."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + SPARE_FILES
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES))
+
+
+def parse_listen_address(address: str) -> tuple[str, int]:
+    """Host and port. Raises ValueError."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{address!r} is not host:port or unix:/path")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+async def _open(listener: Listener, service: Service) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    accept = partial(Connection, listener.routes, service)
+    if listener.address.startswith(UNIX):
+        path = listener.address.removeprefix(UNIX)
+        _clear_stale_socket(path)
+        before = os.umask(0o117)  # whoever may open it may talk to us: owner and group
+        try:
+            return await loop.create_unix_server(accept, path, backlog=BACKLOG)
+        finally:
+            os.umask(before)
+    host, port = parse_listen_address(listener.address)
+    return await loop.create_server(accept, host, port, backlog=BACKLOG, reuse_address=True)
+
+
+def _clear_stale_socket(path: str) -> None:
+    if not Path(path).is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink(missing_ok=True)
+        else:
+            raise AddressInUse(UNIX + path)
+
+
+def _describe(opened: socket.socket) -> str:
+    name = opened.getsockname()
+    if isinstance(name, str):
+        return UNIX + name
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _settle_memory() -> None:
+    """What is loaded by now stays; sweeping it again and again would show in the slowest
+    requests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
