@@ -55,7 +55,7 @@ def test_the_bare_wheel_verifies_a_token(bare_python: Path) -> None:
         [bare_python, "-I", "-W", "error", VERIFY], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == ["verified", "refused"]
+    assert run.stdout.split() == ["verified", "wrong_audience"]
 
 
 def test_the_wheel_ships_types_and_licence(wheel: Path) -> None:
