@@ -16,9 +16,9 @@ from dojang.server.config import ENCRYPTION_KEY_BYTES, Config
 from dojang.server.provider import Provider
 from dojang.storage.opening import open_store
 from dojang.web import serving
+from dojang.web.admin import build_admin_routes
 from dojang.web.management import build_management_routes
 from dojang.web.public import build_public_routes
-from dojang.web.routing import RouteTable
 from dojang.web.service import Service
 
 MAINTENANCE_SECONDS: Final = 300
@@ -73,11 +73,10 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
     """
     async with open_provider(config) as provider:
         service = Service(trusted_proxies=config.trusted_proxies)
+        management = build_management_routes(provider, service, build_admin_routes(provider))
         listeners = [
-            serving.Listener(config.listen.public, RouteTable(build_public_routes(provider))),
-            serving.Listener(
-                config.listen.management, RouteTable(build_management_routes(provider, service))
-            ),
+            serving.Listener(config.listen.public, build_public_routes(provider)),
+            serving.Listener(config.listen.management, management),
         ]
         maintenance = asyncio.create_task(_maintain(provider))
         try:
