@@ -42,8 +42,10 @@ class DeadlineSocket:
 
     def is_quiet(self) -> bool:
         """Whether there is nothing to read."""
+        if not hasattr(select, "poll"):
+            return not select.select([self._socket], (), (), 0)[0]
         poll = select.poll()
-        poll.register(self._socket, select.POLLIN | select.POLLHUP)
+        poll.register(self._socket, select.POLLIN)
         return not poll.poll(0)
 
     def close(self) -> None:
