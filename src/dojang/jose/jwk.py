@@ -38,14 +38,14 @@ def parse_algorithms(
     return algorithms
 
 
-def check_key_operations(jwk: Mapping[str, Any], operation: str) -> None:
-    """Check `key_ops` (RFC 7517 §4.3): distinct strings, the operation among them."""
+def check_key_operations(jwk: Mapping[str, Any], *wanted: str) -> None:
+    """Check `key_ops` (RFC 7517 §4.3): distinct strings, one of `wanted` among them."""
     if "key_ops" not in jwk:
         return
     operations = jwk["key_ops"]
     if not isinstance(operations, list) or not all(isinstance(name, str) for name in operations):
         raise InvalidKey(Reason.BAD_KEY, "key_ops is not a list of strings")
-    if operation not in operations or len(set(operations)) != len(operations):
+    if set(wanted).isdisjoint(operations) or len(set(operations)) != len(operations):
         raise InvalidKey(Reason.BAD_KEY, "key_ops does not allow this use")
 
 
