@@ -66,7 +66,11 @@ def _write_step(dialect: str, aim: Callable[[str | None], str | None], found: st
     if found is not None and found not in REVISIONS:
         raise SchemaTooNew(found=found, known=NEEDED)
     target = aim(found)
-    return "" if target == found else write_sql(dialect, found, target)
+    if target == found:
+        return ""
+    # A database that went back to the beginning still has Alembic's table.
+    clearing = "" if found else "DROP TABLE IF EXISTS alembic_version; "
+    return clearing + write_sql(dialect, found, target)
 
 
 def write_sql(dialect: str, found: str | None, target: str | None) -> str:
@@ -117,7 +121,8 @@ def _move_sqlite(database: Path, aim: Callable[[str | None], str | None]) -> str
         connection = connect(database)
         try:
             found = read_revision(connection)
-            connection.executescript(_write_step("sqlite", aim, found))
+            if script := _write_step("sqlite", aim, found):
+                connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
             return found
         finally:
             connection.close()

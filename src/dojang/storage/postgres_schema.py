@@ -38,12 +38,8 @@ async def run_step(dsn: str, write_step: Callable[[str | None], str]) -> str | N
             async with connection.transaction():
                 await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
                 found = await read_revision(connection)
-                await connection.execute(_without_transaction(write_step(found)))
+                if script := write_step(found):
+                    await connection.execute(script)
                 return found
         finally:
             await close_gently(connection)
-
-
-def _without_transaction(script: str) -> str:
-    lines = [line for line in script.splitlines() if line not in ("BEGIN;", "COMMIT;")]
-    return "\n".join(lines)

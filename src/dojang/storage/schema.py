@@ -30,12 +30,13 @@ Number = BigInteger().with_variant(Integer(), "sqlite")
 head = Table(
     "head",
     metadata,
-    Column("place", Integer, CheckConstraint("place = 1", name="one_row"), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
     Column("epoch", Number, nullable=False),
     Column("number", Number, nullable=False),
     Column("generation", Number, nullable=False),
     Column("audit_number", Number, nullable=False),
     Column("audit_digest", LargeBinary),
+    CheckConstraint("place = 1", name="one_row"),
 )
 
 clients = Table(
@@ -83,8 +84,8 @@ keys = Table(
 facts = Table(
     "facts",
     metadata,
-    Column("epoch", Number, primary_key=True),
-    Column("number", Number, primary_key=True),
+    Column("epoch", Number, primary_key=True, autoincrement=False),
+    Column("number", Number, primary_key=True, autoincrement=False),
     Column("kind", Text, nullable=False),
     Column("identifier", Text, nullable=False),
     Column("at", Number, nullable=False),

@@ -13,7 +13,7 @@ number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     op.create_table(
         "head",
-        sa.Column("place", sa.Integer, nullable=False),
+        sa.Column("place", sa.Integer, nullable=False, autoincrement=False),
         sa.Column("epoch", number, nullable=False),
         sa.Column("number", number, nullable=False),
         sa.Column("generation", number, nullable=False),

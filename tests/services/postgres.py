@@ -1,0 +1,221 @@
+"""A PostgreSQL cluster of our own: real processes, fsync on, gone at the end of the tests.
+
+`postgres` gives one that all tests share; `broken_postgres` one that a test may kill and freeze.
+"""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dojang.storage.migrate import upgrade
+
+PATIENCE = 60.0  # seconds
+TEMPLATE = "dojang_template"
+INSTALL = "PostgreSQL is not installed; type: apt-get install -y postgresql"
+
+
+def find_programs() -> Path | None:
+    """The newest installed initdb's directory."""
+
+    def version(program: Path) -> float:
+        return float(program.parts[-3])
+
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=version)
+    found = str(debian[-1]) if debian else shutil.which("initdb")
+    return Path(found).parent if found else None
+
+
+def find_owner() -> pwd.struct_passwd | None:
+    """Who runs the server: PostgreSQL refuses root. None stands for ourselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise RuntimeError("no user postgres or nobody to run PostgreSQL as")
+
+
+class PostgresCluster:
+    """A server with its own data directory, on loopback and on a unix socket in `home`."""
+
+    def __init__(self, programs: Path) -> None:
+        self._programs = programs
+        self._owner = find_owner()
+        self._server: subprocess.Popen[bytes] | None = None
+        self._names = iter(range(1, 1_000_000))
+        self.home = Path(tempfile.mkdtemp(prefix="dojang-pg-"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        if self._owner:
+            os.chown(self.home, self._owner.pw_uid, self._owner.pw_gid)
+        self._run("initdb", "-D", str(self._data), "-U", "dojang", "-A", "trust", "-E", "UTF8")
+
+    @property
+    def _data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def _rights(self) -> dict[str, Any]:
+        if self._owner is None:
+            return {"cwd": "/"}
+        user, group = self._owner.pw_uid, self._owner.pw_gid
+        return {"cwd": "/", "user": user, "group": group, "extra_groups": []}
+
+    def _run(self, program: str, *arguments: str) -> str:
+        run = subprocess.run(
+            [self._programs / program, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            **self._rights,
+        )
+        if run.returncode != 0:
+            raise RuntimeError(f"{program}: {run.stderr}")
+        return run.stdout
+
+    def start(self) -> None:
+        """Return when it accepts connections; after a crash, when it has recovered."""
+        deadline = time.monotonic() + PATIENCE
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self.home),
+            "max_connections": "100",
+            "fsync": "on",
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        while time.monotonic() < deadline:
+            with (self.home / "log").open("ab") as log:
+                self._server = subprocess.Popen(
+                    [self._programs / "postgres", "-D", self._data, "-p", str(self.port), *options],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    **self._rights,
+                )
+            # A start right after a kill fails until the last child of the killed one is gone.
+            while self._server.poll() is None:
+                with suppress(RuntimeError):
+                    self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port))
+                    return
+                time.sleep(0.02)
+        raise RuntimeError((self.home / "log").read_text())
+
+    def _signal(self, number: int) -> None:
+        assert self._server is not None
+        os.kill(self._server.pid, number)
+
+    def stop(self) -> None:
+        """Shut down, ending every connection."""
+        if self._server is not None:
+            self.thaw()
+            self._signal(signal.SIGINT)
+            self._server.wait(PATIENCE)
+            self._server = None
+
+    def kill(self) -> None:
+        """SIGKILL to the postmaster; its children follow it."""
+        assert self._server is not None
+        self._signal(signal.SIGKILL)
+        self._server.wait(PATIENCE)
+        self._server = None
+
+    def freeze(self) -> None:
+        """SIGSTOP to every process: connections stay open and nobody answers."""
+        self._signal(signal.SIGSTOP)  # first, so that it starts no other
+        for child in self._find_children():
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Undo `freeze`."""
+        for child in self._find_children():
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+
+    def _find_children(self) -> list[int]:
+        assert self._server is not None
+        path = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children")
+        return [int(word) for word in path.read_text().split()]
+
+    def run_sql(self, statement: str, *, database: str = "postgres") -> str:
+        """What psql prints for `statement`."""
+        where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "dojang", "-d", database]
+        return self._run("psql", "-X", "-q", "-A", "-t", *where, "-c", statement).strip()
+
+    def make_url(self, database: str) -> str:
+        """The address of a database of this cluster."""
+        return f"postgresql://dojang@127.0.0.1:{self.port}/{database}"
+
+    def make_socket_url(self, database: str) -> str:
+        """The same by unix socket."""
+        return f"postgresql://dojang@/{database}?host={self.home}&port={self.port}"
+
+    def make_empty_database(self) -> str:
+        """The address of a new database without a schema."""
+        name = f"empty_{next(self._names)}"
+        self.run_sql(f"CREATE DATABASE {name}")
+        return self.make_url(name)
+
+    @cached_property
+    def _template(self) -> str:
+        self.run_sql(f"CREATE DATABASE {TEMPLATE}")
+        asyncio.run(upgrade(self.make_url(TEMPLATE)))
+        return TEMPLATE
+
+    def make_database(self) -> str:
+        """The address of a new database with the newest schema."""
+        template = self._template
+        name = f"test_{next(self._names)}"
+        self.run_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.make_url(name)
+
+    def remove(self) -> None:
+        """Stop it and delete its files."""
+        self.stop()
+        shutil.rmtree(self.home)
+
+
+def run_cluster() -> Iterator[PostgresCluster]:
+    """A running cluster, for a fixture. Without PostgreSQL the test is skipped, or fails in CI."""
+    programs = find_programs()
+    if programs is None:
+        if os.environ.get("CI"):
+            pytest.fail(INSTALL)
+        pytest.skip(INSTALL)
+    cluster = PostgresCluster(programs)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresCluster]:
+    yield from run_cluster()
+
+
+@pytest.fixture(scope="module")
+def broken_postgres() -> Iterator[PostgresCluster]:
+    yield from run_cluster()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresCluster) -> str:
+    return postgres.make_database()
