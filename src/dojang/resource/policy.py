@@ -44,8 +44,8 @@ class Rule:
             if isinstance(values, str):
                 raise ValueError(f"{name} is a list of texts, not one text")  # noqa: TRY004
             object.__setattr__(self, name, tuple(values))
-        for scope in (*self.scopes, *self.any_scope):
-            check_scope_name(scope)
+        for name in (*self.scopes, *self.any_scope, *self.acr):
+            check_scope_name(name)  # acr_values are written alike
         for bound in (self.max_age, self.staleness):
             if bound is not None and bound < 0:
                 raise ValueError("max_age and staleness are not negative")
