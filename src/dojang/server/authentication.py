@@ -43,12 +43,7 @@ def parse_credentials(request: Request, form: Mapping[str, str]) -> PresentedCre
     header = request.header(b"authorization")
     secret = form.get("client_secret")
     assertion = form.get("client_assertion")
-    if (header is not None) + (secret is not None) + (assertion is not None) > 1:
-        raise OAuthError(
-            ErrorCode.INVALID_REQUEST,
-            "The client authenticates in more than one way.",
-            reason="two_authentication_methods",
-        )
+    check_single_method(header, secret, assertion)
     named = form.get("client_id")
     if header is not None:
         client_id, proof = parse_basic(header)
@@ -64,7 +59,20 @@ def parse_credentials(request: Request, form: Mapping[str, str]) -> PresentedCre
         raise _refused("no_credentials")
     if named is not None and named != client_id:
         raise _refused("client_id_differs")
+    # RFC 6749 Appendix A.1: the store is not asked about what no client can be called.
+    if not (client_id.isascii() and client_id.isprintable()):
+        raise _refused("unknown_client")
     return PresentedCredentials(method, client_id, proof)
+
+
+def check_single_method(*presented: object) -> None:
+    """Raises `OAuthError(INVALID_REQUEST)` where more than one is not None (RFC 6749 §2.3)."""
+    if sum(each is not None for each in presented) > 1:
+        raise OAuthError(
+            ErrorCode.INVALID_REQUEST,
+            "The client authenticates in more than one way.",
+            reason="two_authentication_methods",
+        )
 
 
 async def authenticate_client(

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import Request, Response, build_error
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
+
+# RFC 6749 §5.2, RFC 6750 §3: a 401 says in which scheme to try again.
+_CHALLENGES: Final = {
+    ErrorCode.INVALID_CLIENT: ((b"www-authenticate", b'Basic realm="dojang"'),),
+    ErrorCode.INVALID_TOKEN: (
+        (b"www-authenticate", b'Bearer realm="dojang", error="invalid_token"'),
+    ),
+}
 
 Endpoint = Callable[["Provider", Request], Awaitable[Response]]
 
@@ -30,10 +38,7 @@ def refusing(name: str) -> Callable[[Endpoint], Endpoint]:
                 response = await endpoint(provider, request)
             except OAuthError as error:
                 provider.counters[requests, "endpoint", name, "outcome", error.reason] += 1
-                if error.code is ErrorCode.INVALID_CLIENT:
-                    # RFC 6749 §5.2: a challenge in the scheme the client used.
-                    return build_error(error, (b"www-authenticate", b'Basic realm="dojang"'))
-                return build_error(error)
+                return build_error(error, *_CHALLENGES.get(error.code, ()))
             provider.counters[answered] += 1
             return response
 

@@ -11,8 +11,9 @@ from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import JSON, NO_STORE, Request, Response, parse_form
 from dojang.oauth.token_reference import parse_token_reference
 from dojang.server.access_tokens import AccessToken
-from dojang.server.authentication import authenticate_client
+from dojang.server.authentication import authenticate_client, check_single_method
 from dojang.server.live_tokens import find_live_token
+from dojang.server.provider import INTROSPECT
 from dojang.server.refusals import refusing
 
 if TYPE_CHECKING:
@@ -45,8 +46,13 @@ async def _authenticate_caller(
     header = request.header(b"authorization")
     if header is None or header[:7].lower() != b"bearer ":
         return (await authenticate_client(provider, request, form, now=now)).client.client_id
+    check_single_method(header, form.get("client_secret"), form.get("client_assertion"))
     live = await find_live_token(provider, header[7:].strip().decode("latin-1"), now=now)
-    if live is None or live.claims.aud != provider.introspection_audience:
+    if (
+        live is None
+        or live.claims.aud != provider.introspection_audience
+        or INTROSPECT not in live.claims.scope.split(" ")
+    ):
         raise OAuthError(
             ErrorCode.INVALID_TOKEN,
             "The caller's token is not good for introspection.",
