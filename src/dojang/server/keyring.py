@@ -133,8 +133,10 @@ def load_key(record: KeyRecord, encryption_key: SealKey) -> LoadedKey:
 
 
 class SigningView(NamedTuple):
-    """Everything the ring answers until the next change of a state: nothing is computed twice."""
+    """Everything the ring answers from one change of a state until the next: nothing is computed
+    twice."""
 
+    since: float
     until: float
     signers: Mapping[str, CompactSigner]
     seals: SealRing | None
@@ -172,7 +174,7 @@ class KeyRing:
     def at(self, now: int) -> SigningView:
         """What the keys do at `now` (seconds since 1970)."""
         view = self._view
-        if view is None or now >= view.until:
+        if view is None or not view.since <= now < view.until:
             self._view = view = self._compute(now)
         return view
 
@@ -187,8 +189,10 @@ class KeyRing:
         }
         seals = [key.private for key in held if isinstance(key.private, SealKey)]
         sealing = [key for key in seals if states[key.kid] is KeyState.ACTIVE]
+        times = self._turning_points()
         return SigningView(
-            until=min(self._turning_points(now), default=float("inf")),
+            since=max((time for time in times if time <= now), default=float("-inf")),
+            until=min((time for time in times if time > now), default=float("inf")),
             signers=signers,
             seals=SealRing(sealing[-1], [key for key in seals if key is not sealing[-1]])
             if sealing
@@ -205,14 +209,13 @@ class KeyRing:
             ),
         )
 
-    def _turning_points(self, now: int) -> list[int]:
-        times = [
+    def _turning_points(self) -> list[int]:
+        return [
             time
             for key in self._loaded.values()
             for time in (key.record.active_from, key.record.active_until, key.record.gone_at)
             if time is not None
         ]
-        return [time for time in times if time > now]
 
     def _select(self, use: KeyUse, algorithm: str, state: KeyState, now: int) -> KeyRecord:
         for record in self.records:
@@ -270,6 +273,7 @@ class KeyRing:
         ]
         active = [key for key in siblings if find_state(key, now) is KeyState.ACTIVE]
         upcoming = [key for key in siblings if find_state(key, now) is KeyState.UPCOMING]
+        upcoming.sort(key=lambda key: key.active_from is None)  # one with a date goes first
         missing: list[int | None] = []
         if not active and upcoming:
             changes.append(_revised(upcoming.pop(0), active_from=now))
@@ -277,7 +281,7 @@ class KeyRing:
             missing.append(now)
         elif record.active_from is not None and active[0].active_until == record.active_from:
             changes.append(_revised(active[0], active_until=None, gone_at=None))
-        if not upcoming:
+        if all(key.active_from is not None for key in upcoming):
             missing.append(None)
         for active_from in missing:
             new = make_key(

@@ -14,8 +14,8 @@ from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
 from dojang.server.discovery import build_server_metadata
 from dojang.server.documents import CacheableDocument
-from dojang.server.keyring import KeyState, find_state
-from dojang.server.model import AuditEvent, KeyUse, Resource
+from dojang.server.keyring import SEAL_ALGORITHM, KeyState, find_state
+from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
 from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
 
@@ -121,8 +121,11 @@ class Provider:
             for key in self.state.keys.records
             if find_state(key, now) is KeyState.ACTIVE
         }
-        wanted = {resource.algorithm for resource in self.state.resources.values()}
-        return [f"a signing key for {algorithm}" for algorithm in sorted(wanted - active)]
+        wanted = {
+            SEAL_ALGORITHM if resource.token_format is TokenFormat.OPAQUE else resource.algorithm
+            for resource in self.state.resources.values()
+        }
+        return [f"an active key for {algorithm}" for algorithm in sorted(wanted - active)]
 
     async def maintain(self) -> None:
         """Forget what no living token needs: spent facts, replay entries and keys."""
@@ -159,7 +162,7 @@ async def initialise(*, issuer: str, store: Store, clock: Clock, key_encryption_
     )
     keys = provider.state.keys
     changes: list[Change] = [
-        *keys.plan_pair(KeyUse.SEAL, "A256GCM", now=now),
+        *keys.plan_pair(KeyUse.SEAL, SEAL_ALGORITHM, now=now),
         *keys.plan_pair(KeyUse.ACCESS_TOKEN, DEFAULT_ALGORITHM, now=now),
         PutResource(Resource(identifier=provider.introspection_audience, scopes=(INTROSPECT,))),
         PutResource(

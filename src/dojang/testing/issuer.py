@@ -27,6 +27,7 @@ from dojang.web.public import build_public_routes
 
 DEFAULT_URL: Final = "https://issuer.test"
 DEFAULT_CLIENT: Final = "test-client"
+AGE: Final = 30 * 86_400  # seconds that a new issuer has been there
 
 
 class TokenRefused(Exception):
@@ -52,7 +53,9 @@ class Issuer:
         self.clock: Final = clock or SettableClock()
         self._store: Final = SeverableStore(MemoryStore())
         key = token_bytes(32)
-        run(initialise(issuer=url, store=self._store, clock=self.clock, key_encryption_key=key))
+        # Long ago: a token can be made in the past, and the standby key has been seen by all.
+        before = SettableClock(self.clock.now() - AGE)
+        run(initialise(issuer=url, store=self._store, clock=before, key_encryption_key=key))
         self.provider: Final = run(
             Provider.start(issuer=url, store=self._store, clock=self.clock, key_encryption_key=key)
         )
@@ -123,8 +126,8 @@ class Issuer:
         self.perform("client.enable", client_id=client_id)
 
     def rotate_keys(self, algorithm: str = "ES256") -> float:
-        """Let the standby key take over from the one that signs. The answer is when it will
-        (seconds since 1970), every verifier having seen it by then: `clock.move_to` that time."""
+        """Let the standby key take over from the one that signs. The answer is when it does
+        (seconds since 1970): now, or when every verifier has seen it (`clock.move_to` then)."""
         at: int = self.perform("keys.rotate", algorithm=algorithm)["takes_over_at"]
         return float(at)
 
