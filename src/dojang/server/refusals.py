@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import Request, Response, build_error
@@ -20,7 +20,7 @@ _CHALLENGES: Final = {
     ),
 }
 
-Endpoint = Callable[["Provider", Request], Awaitable[Response]]
+Endpoint = Callable[["Provider", Request], Coroutine[Any, Any, Response]]
 
 
 def refusing(name: str) -> Callable[[Endpoint], Endpoint]:
