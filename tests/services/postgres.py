@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,11 @@ from dojang.storage.migrate import upgrade
 
 PATIENCE = 60.0  # seconds
 TEMPLATE = "dojang_template"
+CLEAN = (
+    "DELETE FROM clients; DELETE FROM resources; DELETE FROM keys; DELETE FROM facts; "
+    "DELETE FROM audit; DELETE FROM replay; "
+    "UPDATE head SET epoch = 1, number = 0, generation = 0, audit_number = 0, audit_digest = NULL"
+)
 INSTALL = "PostgreSQL is not installed; type: apt-get install -y postgresql"
 
 
@@ -56,6 +62,7 @@ class PostgresCluster:
         self._owner = find_owner()
         self._server: subprocess.Popen[bytes] | None = None
         self._names = iter(range(1, 1_000_000))
+        self.last_database = ""
         self.home = Path(tempfile.mkdtemp(prefix="dojang-pg-"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -76,7 +83,7 @@ class PostgresCluster:
         return {"cwd": "/", "user": user, "group": group, "extra_groups": []}
 
     def _run(self, program: str, *arguments: str) -> str:
-        run = subprocess.run(
+        run: subprocess.CompletedProcess[str] = subprocess.run(
             [self._programs / program, *arguments],
             check=False,
             capture_output=True,
@@ -175,19 +182,30 @@ class PostgresCluster:
     @cached_property
     def _template(self) -> str:
         self.run_sql(f"CREATE DATABASE {TEMPLATE}")
-        asyncio.run(upgrade(self.make_url(TEMPLATE)))
+        with ThreadPoolExecutor(1) as thread:  # the test's own event loop may be running
+            thread.submit(asyncio.run, upgrade(self.make_url(TEMPLATE))).result()
         return TEMPLATE
 
     def make_database(self) -> str:
         """The address of a new database with the newest schema."""
         template = self._template
-        name = f"test_{next(self._names)}"
-        self.run_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return self.make_url(name)
+        self.last_database = f"test_{next(self._names)}"
+        self.run_sql(f"CREATE DATABASE {self.last_database} TEMPLATE {template}")
+        return self.make_url(self.last_database)
+
+    def dump_schema(self, url: str) -> str:
+        """The statements that make the tables of the database at `url`, Alembic's aside."""
+        options = ["--schema-only", "--no-owner", "--exclude-table=alembic_version"]
+        dump = self._run("pg_dump", *options, "-d", url)
+        lines = (line for line in dump.splitlines() if not line.startswith(("--", "\\")))
+        return "\n".join(lines)
 
     def remove(self) -> None:
-        """Stop it and delete its files."""
-        self.stop()
+        """End it without ceremony and delete its files."""
+        if self._server is not None:
+            self.thaw()
+            self._signal(signal.SIGQUIT)
+            self._server.wait(PATIENCE)
         shutil.rmtree(self.home)
 
 
@@ -216,6 +234,15 @@ def broken_postgres() -> Iterator[PostgresCluster]:
     yield from run_cluster()
 
 
+@pytest.fixture(scope="session")
+def clean_databases() -> list[str]:
+    return []
+
+
 @pytest.fixture
-def postgres_url(postgres: PostgresCluster) -> str:
-    return postgres.make_database()
+def postgres_url(postgres: PostgresCluster, clean_databases: list[str]) -> Iterator[str]:
+    """An empty database; a used one is emptied for the next test."""
+    url = clean_databases.pop() if clean_databases else postgres.make_database()
+    yield url
+    postgres.run_sql(CLEAN, database=url.rpartition("/")[2])
+    clean_databases.append(url)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -65,7 +66,7 @@ async def test_concurrent_facts_have_no_gaps_and_every_commit_its_own(
     assert all(by_name[name] <= position.head for name, position in answered.items())
     generations = [position.generation for position in answered.values()]
     assert sorted(generations) == list(range(1, 24 * 8 + 1))
-    for fact, follower in zip(facts, facts[1:], strict=False):  # a unit's facts lie together
+    for fact, follower in pairwise(facts):  # a unit's facts lie together
         worker, turn, part = fact.identifier.split("-")
         if follower.identifier.rpartition("-")[2] != "0":
             assert follower.identifier == f"{worker}-{turn}-{int(part) + 1}"

@@ -56,13 +56,15 @@ def first_failures() -> Iterator[None]:
     try:
         with world_failures():
             yield
+    except ValueError:
+        raise BadStoreUrl("the store's address is no PostgreSQL address") from None
     except Unavailable as error:
         match error.__cause__:
             case asyncpg.InvalidCatalogNameError():
                 raise BadStoreUrl("PostgreSQL has no database of that name") from None
             case asyncpg.InvalidAuthorizationSpecificationError():
                 raise BadStoreUrl("PostgreSQL refuses that user or password") from None
-            case ValueError():
+            case asyncpg.ClientConfigurationError():
                 raise BadStoreUrl("the store's address is no PostgreSQL address") from None
             case _:
                 raise

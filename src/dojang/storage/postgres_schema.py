@@ -6,7 +6,13 @@ from collections.abc import Callable
 from typing import Final
 
 from dojang.storage import statements
-from dojang.storage.postgres_connections import Connection, close_gently, connect, first_failures
+from dojang.storage.postgres_connections import (
+    Connection,
+    close_gently,
+    connect,
+    first_failures,
+    world_failures,
+)
 
 MIGRATION_TIMEOUT: Final = 3600.0  # seconds
 MIGRATION_LOCK: Final = 0x646F6A616E67  # one migration at a time
@@ -34,6 +40,7 @@ async def run_step(dsn: str, write_step: Callable[[str | None], str]) -> str | N
     """Run what `write_step` makes of the revision found, all or nothing. The revision found."""
     with first_failures():
         connection = await connect(dsn, statement_timeout=MIGRATION_TIMEOUT)
+    with world_failures():
         try:
             async with connection.transaction():
                 await connection.execute(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
