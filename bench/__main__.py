@@ -30,12 +30,13 @@ class Plan:
 
     verify_rounds: int
     server_rounds: int
-    server_seconds: float
+    server_seconds: int
+    warm_up_seconds: int
     starts: int
 
 
-FULL = Plan(verify_rounds=61, server_rounds=9, server_seconds=2.0, starts=15)
-QUICK = Plan(verify_rounds=9, server_rounds=3, server_seconds=1.0, starts=3)
+FULL = Plan(verify_rounds=61, server_rounds=9, server_seconds=2, warm_up_seconds=8, starts=15)
+QUICK = Plan(verify_rounds=9, server_rounds=3, server_seconds=1, warm_up_seconds=3, starts=3)
 
 
 def measure(wanted: frozenset[str], plan: Plan, folder: Path) -> Iterator[Measured]:
@@ -53,6 +54,7 @@ def measure(wanted: frozenset[str], plan: Plan, folder: Path) -> Iterator[Measur
                 servers,
                 rounds=plan.server_rounds,
                 seconds=plan.server_seconds,
+                warm_up_seconds=plan.warm_up_seconds,
                 folder=folder,
             )
     if wanted & {figure.name for figure in PROCESS}:

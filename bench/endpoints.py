@@ -57,7 +57,8 @@ def measure_endpoints(
     servers: Sequence[AuthorizationServer],
     *,
     rounds: int,
-    seconds: float,
+    seconds: int,
+    warm_up_seconds: int,
     folder: Path,
 ) -> Iterable[Measured]:
     """Measures the wanted figures; `servers` are ours and the peer, both running."""
@@ -67,8 +68,8 @@ def measure_endpoints(
         endpoint = ENDPOINTS[figure.name]
         sides: dict[str, Side] = defaultdict(Side)
         calls = {server.name: endpoint.build(server) for server in servers}
-        for server in servers:  # unmeasured: caches and compilers
-            put_load(server.origin, calls[server.name], seconds=seconds, folder=folder)
+        for server in servers:  # unmeasured: Node compiles for seconds
+            put_load(server.origin, calls[server.name], seconds=warm_up_seconds, folder=folder)
         for number, server in alternate(servers, rounds):
             check_answer(server, endpoint, calls[server.name], number)
             before = processor_seconds(server.process.pid)

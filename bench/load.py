@@ -79,14 +79,14 @@ def send(origin: str, call: Call) -> dict[str, Any]:
     return found
 
 
-def put_load(origin: str, calls: Sequence[Call], *, seconds: float, folder: Path) -> Load:
+def put_load(origin: str, calls: Sequence[Call], *, seconds: int, folder: Path) -> Load:
     """Sends `calls` in turn over kept-alive connections. Raises `BenchBroken` unless every
     answer was a success."""
     if not shutil.which("wrk"):
         raise BenchBroken("wrk is missing (`./run bench` installs it on Debian)")
     requests = folder / "requests.txt"
     requests.write_text("".join(call.line + "\n" for call in calls))
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency"]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency"]
     done = subprocess.run(
         pinned(load_core(), [*command, "-s", SCRIPT, origin, "--", requests]),
         capture_output=True,

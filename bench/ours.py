@@ -1,7 +1,13 @@
-"""Dojang as shipped: `dojang init` and `dojang serve` with their defaults, on embedded SQLite."""
+"""Dojang as shipped: `dojang init` and `dojang serve` with their defaults, on embedded SQLite.
+
+Only the ports are ours to choose, because the defaults may be taken on this machine.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,19 +15,24 @@ from pathlib import Path
 
 from bench.machine import BenchBroken
 from bench.servers import (
+    CLIENTS,
+    FORMATS,
+    SCOPES,
     Credentials,
     Paths,
     Process,
+    free_port,
+    resource_of,
 )
 
-CONFIG = Path(__file__).resolve().parent / "dojang.toml"
-DOJANG = Path(sys.executable).parent / "dojang"
+PROGRAM = Path(sys.executable).parent / "dojang"
 PATHS = Paths(token="/token", introspection="/introspect", jwks="/.well-known/jwks.json")
+INTROSPECTOR = "introspector"
 
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """The server that is measured, on a data directory of its own."""
+    """The server that is measured, on an installation of its own."""
 
     process: Process
     origin: str
@@ -32,4 +43,39 @@ class Ours:
 
 
 def build_ours(folder: Path) -> Ours:
-    raise BenchBroken(f"{DOJANG} serve is not there yet")
+    """An installation with clients and resources, ready to start. Raises `BenchBroken`."""
+    home = folder / "dojang"
+    public, management = free_port(), free_port()
+    addresses = ["--public", f"127.0.0.1:{public}", "--management", f"127.0.0.1:{management}"]
+    _dojang(folder, "init", str(home), *addresses)
+    introspector = _add_client(home, INTROSPECTOR, [])
+    for name, value in FORMATS.items():
+        written = ["--format", "opaque"] if value == "opaque" else ["--algorithm", value]
+        scopes = [option for scope in SCOPES for option in ("--scope", scope)]
+        asker = ["--introspector", INTROSPECTOR]
+        _dojang(home, "resource", "add", resource_of(name), *written, *scopes, *asker)
+    grants = [f"{resource_of(name)}={','.join(SCOPES)}" for name in FORMATS]
+    clients = [_add_client(home, f"client-{number}", grants) for number in range(CLIENTS)]
+    process = Process([PROGRAM, "serve"], home, {}, folder / "dojang.log", public)
+    return Ours(process, f"http://127.0.0.1:{public}", clients, introspector)
+
+
+def _add_client(home: Path, client_id: str, grants: Sequence[str]) -> Credentials:
+    options = [option for grant in grants for option in ("--grant", grant)]
+    answer = json.loads(_dojang(home, "client", "add", client_id, *options, "--json"))
+    return client_id, answer["client_secret"]
+
+
+def _dojang(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [PROGRAM, *arguments],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("DOJANG_")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if done.returncode:
+        raise BenchBroken(f"dojang {' '.join(arguments[:2])} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout

@@ -20,7 +20,8 @@ from bench.machine import BenchBroken, pinned, server_core
 
 CLIENTS = 8
 FORMATS = {"opaque": "opaque", "es256": "ES256", "rs256": "RS256"}
-SCOPE = "orders:read"
+SCOPES = ("orders:read", "orders:write")
+SCOPE = SCOPES[0]
 START_LIMIT = 30.0  # seconds
 Credentials = tuple[str, str]
 
