@@ -114,6 +114,7 @@ class Reader:
         """Give every request that `data` completes to the taker; the last one may be followed
         by anything. Raises `Refused`."""
         messages = self._messages
+        in_body = len(self._body) if self.phase == BODY else -1
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -126,10 +127,14 @@ class Reader:
             if isinstance(error, HttpParserCallbackError) and error.__context__ is not None:
                 raise error.__context__ from None
             raise Refused(BAD_REQUEST, "bad_syntax") from None
-        if self.phase == HEAD:
-            if self._messages == messages:
+        if self.phase == IDLE:
+            return
+        if self._messages == messages:
+            if self.phase == HEAD:
                 self._head_bytes += len(data)
-            self._check_head_size(self._head_bytes)
+            elif in_body >= 0:  # what is not content is chunk sizes, extensions and trailers
+                self._head_bytes += len(data) - (len(self._body) - in_body)
+        self._check_head_size(self._head_bytes)
 
     # What the parser calls. It takes no exception: what is raised here is kept and stops it.
 
@@ -156,6 +161,7 @@ class Reader:
         if self._head_bytes or len(self._target) > self._service.limits.target_bytes:
             size = sum(len(name) + len(value) + 4 for name, value in headers)
             self._check_head_size(size + len(self._target))
+            self._head_bytes = 0
         if len(fields) != len(headers) and [name for name, _ in headers].count(b"host") > 1:
             self._refuse(BAD_REQUEST, "repeated_host")  # RFC 9112 §3.2
         length = fields.get(b"content-length")
