@@ -39,15 +39,19 @@ class HttpTransport:
         self._tls = tls
         self._kept_per_host = kept_per_host
         self._kept = kept
+        self._idle: dict[Origin, deque[_Connection]] = {}
         self.renew()
         renew_in_children(self)
 
     def __repr__(self) -> str:
         return "HttpTransport()"
 
+    def __del__(self) -> None:
+        self.close()
+
     def renew(self) -> None:
         self._lock = Lock()
-        self._idle: dict[Origin, deque[_Connection]] = {}
+        self.close()
 
     def close(self) -> None:
         """Close the connections that are kept."""

@@ -1,0 +1,266 @@
+"""Every transport holds the same rules, over real sockets."""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from threading import Thread
+
+import pytest
+
+from dojang.fetch import (
+    FetchFailed,
+    FetchProblem,
+    FetchRequest,
+    FetchResponse,
+    HttpTransport,
+    ThreadedTransport,
+)
+from dojang.fetch.httpx_transport import Httpx2Transport, HttpxTransport
+from dojang.testing.fault_proxy import Answer as FalseAnswer
+from dojang.testing.fault_proxy import FaultProxy, Reset, Stall, Trickle, Truncate
+from tests.origin import Answer, Origin
+
+Send = Callable[[FetchRequest], FetchResponse]
+
+
+def send_blocking(request: FetchRequest) -> FetchResponse:
+    transport = HttpTransport()
+    try:
+        return transport.send(request)
+    finally:
+        transport.close()
+
+
+def send_threaded(request: FetchRequest) -> FetchResponse:
+    return asyncio.run(ThreadedTransport(HttpTransport()).send(request))
+
+
+async def _send_httpx(
+    transport: HttpxTransport | Httpx2Transport, request: FetchRequest
+) -> FetchResponse:
+    try:
+        return await transport.send(request)
+    finally:
+        await transport.aclose()
+
+
+def send_httpx(request: FetchRequest) -> FetchResponse:
+    return asyncio.run(_send_httpx(HttpxTransport(), request))
+
+
+def send_httpx2(request: FetchRequest) -> FetchResponse:
+    return asyncio.run(_send_httpx(Httpx2Transport(), request))
+
+
+@pytest.fixture(params=[send_blocking, send_threaded, send_httpx, send_httpx2])
+def send(request: pytest.FixtureRequest) -> Send:
+    chosen: Send = request.param
+    return chosen
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as served:
+        yield served
+
+
+@pytest.fixture
+def proxy(origin: Origin) -> Iterator[FaultProxy]:
+    with FaultProxy("127.0.0.1", origin.port) as between:
+        yield between
+
+
+def refused(send: Send, request: FetchRequest) -> FetchProblem:
+    with pytest.raises(FetchFailed) as failure:
+        send(request)
+    return failure.value.problem
+
+
+def test_carries_a_request_and_its_answer_whole(send: Send, origin: Origin) -> None:
+    origin.answers["/form"] = lambda got: Answer(201, got.body[::-1], (("X-Kind", "tea"),))
+    request = FetchRequest("POST", origin.url + "/form?a=b", (("X-Asked", "yes"),), b"abc")
+    response = send(request)
+    assert (response.status, response.body, response.headers["x-kind"]) == (201, b"cba", "tea")
+    (received,) = origin.requests
+    assert (received.method, received.path, received.body) == ("POST", "/form?a=b", b"abc")
+    assert received.headers["x-asked"] == "yes"
+    assert received.headers["host"] == f"127.0.0.1:{origin.port}"
+
+
+@pytest.mark.proves("C99", "C125")
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_follows_no_redirect(send: Send, origin: Origin, status: int) -> None:
+    location = (("location", f"{origin.url}/elsewhere"),)
+    origin.answers["/"] = lambda _: Answer(status, b"", location)
+    origin.answers["/elsewhere"] = lambda _: Answer()
+    request = FetchRequest("GET", origin.url + "/", (("Authorization", "Bearer x"),))
+    assert refused(send, request) is FetchProblem.REDIRECT
+    assert origin.count("/elsewhere") == 0
+
+
+@pytest.mark.proves("C99", "F1")
+@pytest.mark.parametrize("announced", [True, False])
+def test_reads_no_more_than_its_limit(send: Send, origin: Origin, announced: bool) -> None:
+    headers = () if announced else (("transfer-encoding", "chunked"),)
+    body = b"x" * 10_000_000 if announced else b"989680\r\n" + b"x" * 10_000_000 + b"\r\n0\r\n\r\n"
+    origin.answers["/"] = lambda _: Answer(200, body, headers)
+    request = FetchRequest("GET", origin.url + "/", max_bytes=1000)
+    assert refused(send, request) is FetchProblem.TOO_LARGE
+
+
+def test_takes_exactly_its_limit(send: Send, origin: Origin) -> None:
+    origin.answers["/"] = lambda _: Answer(200, b"x" * 1000)
+    assert len(send(FetchRequest("GET", origin.url + "/", max_bytes=1000)).body) == 1000
+
+
+def test_inflates_nothing(send: Send, origin: Origin) -> None:
+    origin.answers["/"] = lambda _: Answer(200, b"\x1f\x8b", (("content-encoding", "gzip"),))
+    assert refused(send, FetchRequest("GET", origin.url + "/")) is FetchProblem.ENCODED
+
+
+@pytest.mark.proves("F5")
+@pytest.mark.parametrize("fault", [Stall(), Trickle(0.05)])
+def test_ends_by_its_deadline_whatever_trickles_in(
+    send: Send, proxy: FaultProxy, fault: Stall | Trickle
+) -> None:
+    proxy.fault = fault
+    before = time.monotonic()
+    request = FetchRequest("GET", proxy.url + "/", timeout=0.3)
+    assert refused(send, request) is FetchProblem.TIMEOUT
+    # The answer alone would trickle for seconds.
+    assert time.monotonic() - before < 3
+
+
+@pytest.mark.parametrize(
+    "fault, problem",
+    [
+        (Reset(), {FetchProblem.CONNECTION}),
+        (Truncate(400), {FetchProblem.MALFORMED}),
+    ],
+)
+def test_broken_connections_are_failures(
+    send: Send,
+    origin: Origin,
+    proxy: FaultProxy,
+    fault: Reset | Truncate,
+    problem: set[FetchProblem],
+) -> None:
+    origin.answers["/"] = lambda _: Answer(200, b"x" * 500)
+    proxy.fault = fault
+    assert refused(send, FetchRequest("GET", proxy.url + "/", timeout=2)) in problem
+
+
+def test_other_statuses_are_answers(send: Send, proxy: FaultProxy) -> None:
+    proxy.fault = FalseAnswer(b"<html>", status=500, media_type="text/html")
+    response = send(FetchRequest("GET", proxy.url + "/"))
+    assert (response.status, response.body) == (500, b"<html>")
+
+
+@pytest.mark.proves("C99", "C125", "V1")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://issuer.example/keys",
+        "http://127.0.0.1.example/keys",
+        "http://localhost@issuer.example/keys",
+        "ftp://issuer.example/keys",
+        "https://user:secret@issuer.example/keys",
+        "file:///etc/passwd",
+        "//issuer.example/keys",
+        "https://issuer.example/keys\r\nX: y",
+    ],
+)
+def test_asks_only_addresses_that_are_safe(send: Send, url: str) -> None:
+    with pytest.raises(ValueError, match="URL") as refusal:
+        send(FetchRequest("GET", url))
+    assert "secret" not in str(refusal.value)
+
+
+def test_headers_cannot_break_the_request(send: Send, origin: Origin) -> None:
+    with pytest.raises(ValueError, match="header"):
+        send(FetchRequest("GET", origin.url, (("Accept", "a\r\nX-Evil: b"),)))
+    assert not origin.requests
+
+
+@pytest.mark.proves("C117", "C124")
+def test_errors_name_the_host_and_nothing_else(send: Send) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/path?token=canary"
+    request = FetchRequest("GET", url, (("Authorization", "Bearer canary"),), b"canary")
+    with pytest.raises(FetchFailed) as failure:
+        send(request)
+    told = f"{failure.value} {failure.value!r} {request!r} {failure.value.__context__!r}"
+    assert "canary" not in told
+    assert failure.value.host == f"127.0.0.1:{port}"
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(send: Send, origin: Origin) -> None:
+    # A plain server where TLS is expected: the handshake fails before a byte of the request.
+    url = f"https://127.0.0.1:{origin.port}/"
+    problem = refused(send, FetchRequest("GET", url, timeout=3))
+    assert problem in (FetchProblem.TLS, FetchProblem.CONNECTION)
+    assert not origin.requests
+
+
+def test_keeps_connections_alive(origin: Origin) -> None:
+    origin.answers["/"] = lambda _: Answer()
+    with FaultProxy("127.0.0.1", origin.port) as proxy:
+        transport = HttpTransport()
+        for _ in range(5):
+            transport.send(FetchRequest("GET", proxy.url + "/"))
+        transport.close()
+        assert proxy.connections == 1
+
+
+def test_a_kept_connection_that_broke_is_replaced(origin: Origin) -> None:
+    origin.answers["/"] = lambda _: Answer()
+    transport = HttpTransport()
+    with FaultProxy("127.0.0.1", origin.port) as proxy:
+        transport.send(FetchRequest("GET", proxy.url + "/"))
+        port = proxy.port
+    # The proxy is gone, and with it the kept connection; another listens in its place.
+    with socket.create_server(("127.0.0.1", port)) as server:
+        answering = Thread(target=_answer_once, args=(server,))
+        answering.start()
+        url = f"http://127.0.0.1:{port}/"
+        assert transport.send(FetchRequest("POST", url)).status == 200
+        answering.join()
+    transport.close()
+
+
+def _answer_once(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.mark.proves("F5")
+def test_a_full_bulkhead_fails_at_once(origin: Origin) -> None:
+    with FaultProxy("127.0.0.1", origin.port) as proxy:
+        proxy.fault = Stall()
+        transport = ThreadedTransport(HttpTransport(), threads=2)
+        request = FetchRequest("GET", proxy.url + "/", timeout=0.5)
+
+        async def ask() -> list[FetchProblem]:
+            outcomes = await asyncio.gather(
+                *(transport.send(request) for _ in range(10)), return_exceptions=True
+            )
+            return [each.problem for each in outcomes if isinstance(each, FetchFailed)]
+
+        problems = asyncio.run(ask())
+    assert problems.count(FetchProblem.BUSY) == 8
+    assert problems.count(FetchProblem.TIMEOUT) == 2
+
+
+def test_tls_is_verified_and_recent() -> None:
+    transport = HttpTransport()
+    context = transport._find_tls(("https", "issuer.example", 443))
+    assert context is not None
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
