@@ -3,12 +3,16 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from dojang.cli.application import app
 from dojang.cli.config_settings import SETTINGS
 from dojang.resource.errors import RefusalReason
 from dojang.server.administration import OPERATIONS
+from dojang.testing import Issuer
 from tests.mutants import ROOT
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -31,6 +35,10 @@ def find_commands(path: Path, program: str) -> list[list[str]]:
     return [each[1:] for each in words if each[:1] == [program]]
 
 
+def find_inline(path: Path) -> list[list[str]]:
+    return [text.split() for text in re.findall(r"`dojang ([^`…]+)[`…]", path.read_text())]
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_every_relative_link_leads_somewhere(path: Path) -> None:
     targets = LINK.findall(path.read_text())
@@ -44,10 +52,47 @@ def test_every_run_command_exists(path: Path) -> None:
     assert [words for words in find_commands(path, "./run") if words[0] not in verbs] == []
 
 
+def find_unknown(words: list[str]) -> str:
+    """The first word of a `dojang` command that the command line does not know."""
+    command: Any = typer.main.get_command(app)
+    options: set[str] = set()
+    for word in words:
+        if word.startswith("--"):
+            options = {each for parameter in command.params for each in parameter.opts}
+            if word not in options:
+                return word
+        elif hasattr(command, "commands"):
+            if word not in command.commands:
+                return word
+            command = command.commands[word]
+    return ""
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_every_dojang_command_exists(path: Path) -> None:
+    shown = [*find_commands(path, "dojang"), *find_inline(path)]
+    assert [" ".join(words) for words in shown if find_unknown(words)] == []
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_every_python_example_runs(path: Path) -> None:
     for text in find_blocks(path, "python"):
         exec(compile(text, name(path), "exec"), {"__name__": "example"})
+
+
+def test_the_page_on_testing_shows_a_test_that_passes(dojang_issuer: Issuer) -> None:
+    (text,) = find_blocks(ROOT / "docs" / "how-to" / "test-your-service.md", "python")
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(text, names)
+    names["test_a_token_expires"](dojang_issuer)
+
+
+def list_commands(command: Any, prefix: str = "") -> list[str]:
+    found = []
+    for word, each in command.commands.items():
+        deeper = hasattr(each, "commands")
+        found += list_commands(each, f"{prefix}{word} ") if deeper else [prefix + word]
+    return found
 
 
 def test_the_reference_lists_what_there_is() -> None:
@@ -64,6 +109,9 @@ def test_the_reference_lists_what_there_is() -> None:
     )
     operations = [(name, op.method, op.path, op.scope) for name, op in OPERATIONS.items()]
     assert rows == operations
+
+    shown = re.findall(r"^\| `dojang ([\w -]+)`", (reference / "cli.md").read_text(), re.MULTILINE)
+    assert sorted(shown) == sorted(list_commands(typer.main.get_command(app)))
 
     errors = set(re.findall(r"`(\w+)`", (reference / "errors.md").read_text()))
     assert set(RefusalReason) - errors == set()
