@@ -88,7 +88,7 @@ def test_the_page_on_testing_shows_a_test_that_passes(dojang_issuer: Issuer) -> 
 
 
 def list_commands(command: Any, prefix: str = "") -> list[str]:
-    found = []
+    found: list[str] = []
     for word, each in command.commands.items():
         deeper = hasattr(each, "commands")
         found += list_commands(each, f"{prefix}{word} ") if deeper else [prefix + word]
