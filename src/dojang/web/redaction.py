@@ -19,25 +19,27 @@ _SECRET_PARAMETERS: Final = "|".join(
         *("code", "code_verifier", "device_code", "authorization", "cookie", "key_encryption_key"),
     )
 )
-_END: Final = r"\s&\"'\\<>"
+_NAMED: Final = rf"\b({_SECRET_PARAMETERS})"
 
 _RULES: Final = (
-    # A token or secret of ours, and what scanners look for.
+    # A token or secret of ours, by the prefix that scanners look for.
     (re.compile(r"(dojang_[a-z]{2}_)[\w%.~-]+"), rf"\1{REDACTED}"),
-    # `{` in base64url is `e` and one of `w` to `z`, `0` to `9`, `-`, `_`.
-    (re.compile(r"\be[w-z0-9_-][\w-]{4,}(?:\.[\w-]*){1,4}"), REDACTED),
-    (re.compile(r"\b(basic|bearer|dpop)(\s+)[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1\2{REDACTED}"),
+    # A JWS, JWE or part of one: base64url of `{` and then `"` or white space.
+    (re.compile(r"e(?:y[A-DI-L]|w[k-r0-3])[\w-]{8,}(?:\.[\w-]*)*"), REDACTED),
+    (re.compile(r"\b(basic|bearer|dpop)(\s+)[\w.~+/=-]{16,}", re.IGNORECASE), rf"\1\2{REDACTED}"),
+    # client_secret=… in a query or a form.
+    (re.compile(_NAMED + r"(=|%3d)[^\s&\"'\\<>]+", re.IGNORECASE), rf"\1\2{REDACTED}"),
+    # "client_secret": "…", client_secret='…', (b'authorization', b'…'), with or without escapes.
     (
-        re.compile(rf"\b({_SECRET_PARAMETERS})(=|%3d)[^{_END}]+", re.IGNORECASE),
+        re.compile(_NAMED + r"(\\*[\"']?\s*[:=,]\s*b?\\*[\"'])[^\"'\\]+", re.IGNORECASE),
         rf"\1\2{REDACTED}",
     ),
-    # "client_secret": "…", 'client_secret': '…', (b'authorization', b'…'), with or without escapes.
+    # Cookie: … as a header line.
     (
-        re.compile(
-            rf"\b({_SECRET_PARAMETERS})(\\*[\"']\s*[:,=]\s*b?\\*[\"'])[^\"'\\]+", re.IGNORECASE
-        ),
+        re.compile(r"\b(authorization|cookie)(:\s*)[^\s\"'\\][^\r\n\"'\\]*", re.IGNORECASE),
         rf"\1\2{REDACTED}",
     ),
+    # Private members of a JWK.
     (
         re.compile(r"([\"'](?:d|p|q|dp|dq|qi|k)\\*[\"']\s*:\s*\\*[\"'])[\w-]{12,}"),
         rf"\1{REDACTED}",
