@@ -46,6 +46,7 @@ class Value(NamedTuple):
     setting: Setting
     value: Any
     origin: str
+    file: Path | None = None
 
 
 class LoadedConfig(NamedTuple):
@@ -93,9 +94,9 @@ def load_config(
         except _Bad as bad:
             problems.append(bad.problem)
     problems += [
-        Problem(_place(setting, origin), what)
-        for setting, value, origin in values
-        if value is not None and (what := find_problem(setting, value))
+        Problem(_place(each.setting, each.origin), what)
+        for each in values
+        if each.value is not None and (what := find_problem(each.setting, each.value))
     ]
     if problems:
         raise ConfigRefused(problems)
@@ -215,7 +216,7 @@ class _Sources(NamedTuple):
     def _read_secret(self, setting: Setting, file: Path, origin: str) -> Value:
         origin = f"secret file {file} ({origin})"
         if setting.name not in self.secrets:
-            return Value(setting, None, origin)
+            return Value(setting, None, origin, file)
         try:
             with file.open("rb") as stream:
                 text = stream.read(_LARGEST_SECRET + 1).decode().strip()
@@ -226,7 +227,7 @@ class _Sources(NamedTuple):
             raise _Bad(str(file), f"{setting.name} is not text; {setting.remedy}") from None
         if not text or len(text) > _LARGEST_SECRET:
             raise _Bad(str(file), f"{setting.name} is empty or too long; {setting.remedy}")
-        return Value(setting, text, origin)
+        return Value(setting, text, origin, file)
 
 
 def _place(setting: Setting, origin: str) -> str:
@@ -235,10 +236,10 @@ def _place(setting: Setting, origin: str) -> str:
 
 def _build_config(values: list[Value]) -> Config:
     tree: dict[str, Any] = {}
-    for setting, value, _ in values:
-        if value is not None:
-            section, _, key = setting.name.rpartition(".")
-            (tree.setdefault(section, {}) if section else tree)[key] = value
+    for each in values:
+        if each.value is not None:
+            section, _, key = each.setting.name.rpartition(".")
+            (tree.setdefault(section, {}) if section else tree)[key] = each.value
     return msgspec.convert(tree, Config)
 
 

@@ -1,0 +1,193 @@
+"""`dojang client`: who may ask for tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dojang.cli.administering import administer
+from dojang.cli.errors import Failure
+from dojang.cli.options import (
+    ClientIdArgument,
+    ConfigOption,
+    JsonOption,
+    SecretFileOption,
+    make_group,
+)
+from dojang.cli.output import show_json, show_table, warn
+from dojang.cli.secret_input import write_secret
+from dojang.jose import json_object
+from dojang.jose.errors import InvalidToken
+from dojang.server.model import AuthenticationMethod
+
+app = make_group("The software that may ask for tokens.")
+
+
+@app.command(
+    "add",
+    epilog="Example: dojang client add shop --grant 'https://orders.example=orders:read' "
+    "--secret-file shop.secret",
+)
+def add(
+    client_id: Annotated[
+        str | None,
+        typer.Argument(metavar="CLIENT_ID", help="Its name; one is made where none is given."),
+    ] = None,
+    grant: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URI=SCOPES",
+            help="A resource and the scopes it may have there, with commas between; repeatable.",
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="For people.", show_default=False)] = "",
+    authentication: Annotated[
+        AuthenticationMethod, typer.Option(help="How it proves who it is.")
+    ] = AuthenticationMethod.BASIC,
+    jwks: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its public keys, for private_key_jwt (a JWK Set)."),
+    ] = None,
+    secret_file: SecretFileOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a client. Its secret is shown once."""
+    _check_secret_file(secret_file)
+    parameters: dict[str, Any] = {
+        "name": name,
+        "authentication": authentication.value,
+        "grants": _parse_grants(grant or ()),
+    }
+    if client_id is not None:
+        parameters["client_id"] = client_id
+    if jwks is not None:
+        parameters["jwks"] = _read_jwks(jwks)
+    answer = administer(config, "client.add", parameters)
+    _show_secret(answer, secret_file, "Added", as_json=as_json)
+
+
+@app.command("list", epilog="Example: dojang client list --json")
+def list_clients(
+    after: Annotated[str, typer.Option(help="Those after this client_id.")] = "",
+    limit: Annotated[int, typer.Option(help="At most so many.")] = 1000,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the clients, by client_id."""
+    answer = administer(config, "client.list", {"after": after, "limit": limit})
+    if as_json:
+        show_json(answer)
+        return
+    show_table(
+        ("CLIENT ID", "ENABLED", "AUTHENTICATION", "SECRETS", "GRANTS"),
+        [
+            (
+                each["client_id"],
+                each["enabled"],
+                each["authentication"],
+                each["secrets"],
+                [f"{grant['resource']}={','.join(grant['scopes'])}" for grant in each["grants"]],
+            )
+            for each in answer["clients"]
+        ],
+    )
+
+
+@app.command(
+    "rotate-secret",
+    epilog="Example: dojang client rotate-secret shop --overlap 3600 --secret-file shop.secret",
+)
+def rotate_secret(
+    client_id: ClientIdArgument,
+    overlap: Annotated[
+        int, typer.Option(metavar="SECONDS", help="For how long the old secret still works.")
+    ] = 0,
+    secret_file: SecretFileOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a client a new secret. It is shown once."""
+    _check_secret_file(secret_file)
+    answer = administer(
+        config, "client.rotate_secret", {"client_id": client_id, "overlap": overlap}
+    )
+    _show_secret(answer, secret_file, "New secret for", as_json=as_json)
+
+
+@app.command("disable", epilog="Example: dojang client disable shop")
+def disable(
+    client_id: ClientIdArgument, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """No more tokens for a client, and an end to those it has."""
+    answer = administer(config, "client.disable", {"client_id": client_id})
+    if as_json:
+        show_json(answer)
+    else:
+        print(f"Disabled {client_id} and revoked every token it had.")
+
+
+@app.command("enable", epilog="Example: dojang client enable shop")
+def enable(
+    client_id: ClientIdArgument, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Let a disabled client ask for tokens again; those from before stay dead."""
+    answer = administer(config, "client.enable", {"client_id": client_id})
+    if as_json:
+        show_json(answer)
+    else:
+        print(f"Enabled {client_id}.")
+
+
+def _parse_grants(texts: Sequence[str]) -> list[dict[str, Any]]:
+    by_resource: dict[str, list[str]] = {}
+    for text in texts:
+        resource, sign, scopes = text.rpartition("=")
+        if not sign or not resource or not scopes.strip(", "):
+            raise Failure(
+                f"--grant {text}: write URI=SCOPE[,SCOPE], for example "
+                "https://orders.example=orders:read"
+            )
+        by_resource.setdefault(resource, []).extend(scopes.replace(",", " ").split())
+    return [{"resource": name, "scopes": scopes} for name, scopes in by_resource.items()]
+
+
+def _read_jwks(path: Path) -> dict[str, Any]:
+    try:
+        return json_object.parse(path.read_bytes(), max_bytes=65_536)
+    except OSError as error:
+        raise Failure(f"{path} cannot be read: {error.strerror}") from None
+    except InvalidToken:
+        raise Failure(f"{path} is not a JSON object") from None
+
+
+def _check_secret_file(path: Path | None) -> None:
+    """Before anything is changed: a secret that cannot be kept would be lost."""
+    if path is not None and path.exists():
+        raise Failure(f"{path} exists already; name another file")
+    if path is not None and not path.absolute().parent.is_dir():
+        raise Failure(f"{path} cannot be written: there is no such directory")
+
+
+def _show_secret(
+    answer: dict[str, Any], secret_file: Path | None, what: str, *, as_json: bool
+) -> None:
+    client_id = answer["client"]["client_id"]
+    secret = answer.get("client_secret")
+    if secret is not None and secret_file is not None:
+        write_secret(secret_file, secret)
+        del answer["client_secret"]
+        answer["client_secret_file"] = str(secret_file)
+    elif secret is not None:
+        warn("This secret is shown now and never again: store it, and keep it out of logs.")
+    if as_json:
+        show_json(answer)
+        return
+    print(f"{what} {client_id}.")
+    if secret_file is not None and secret is not None:
+        print(f"Its secret is in {secret_file}.")
+    elif secret is not None:
+        print(f"client_secret  {secret}")
