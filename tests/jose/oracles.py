@@ -8,8 +8,8 @@ from typing import Any
 
 import joserfc.jwk
 import joserfc.jwt
-import jwcrypto.jwk  # type: ignore[import-untyped]
-import jwcrypto.jwt  # type: ignore[import-untyped]
+import jwcrypto.jwk
+import jwcrypto.jwt
 import jwt as pyjwt
 
 from tests.jose.material import AUDIENCE, ISSUER

@@ -5,7 +5,7 @@ from typing import Any
 
 import joserfc.jwk
 import joserfc.jwt
-import jwcrypto.jwk  # type: ignore[import-untyped]
+import jwcrypto.jwk
 import jwt as pyjwt
 import pytest
 from hypothesis import given, settings
