@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import click
 import typer
 
 from dojang.cli.commands import (
@@ -23,6 +22,12 @@ from dojang.cli.commands import (
 from dojang.cli.errors import Exit, Failure
 from dojang.cli.output import show_failure
 
+
+def _exit(code: object, **_: object) -> None:
+    """What a command returns is its exit code."""
+    raise typer.Exit(code if isinstance(code, int) else Exit.OK)
+
+
 app: Final = typer.Typer(
     name="dojang",
     help=(
@@ -30,6 +35,7 @@ app: Final = typer.Typer(
         "is bad, 2 something to change on your side, 3 something did not answer."
     ),
     no_args_is_help=True,
+    result_callback=_exit,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -47,15 +53,10 @@ demo.register(app)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The exit code of a command."""
+    """Do a command; the exit code. What typer itself has to say ends in `SystemExit`."""
     try:
-        code = app(list(arguments), standalone_mode=False)
+        app(list(arguments))
     except Failure as failure:
         show_failure(failure, as_json="--json" in arguments)
         return failure.code
-    except click.ClickException as error:
-        error.show()
-        return Exit.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    return code if isinstance(code, int) else Exit.OK
+    return Exit.OK

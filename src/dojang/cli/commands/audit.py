@@ -44,7 +44,10 @@ def list_audit(
 
 @app.command("verify", epilog="Example: dojang audit verify --json")
 def verify(config: ConfigOption = None, as_json: JsonOption = False) -> int:
-    """Recompute the chain: exit code 1 where an entry was changed, added or taken out."""
+    """Recompute the chain.
+
+    Exit code 1 where an entry was changed, added or taken out.
+    """
     answer = administer(config, "audit.verify", {})
     if as_json:
         show_json(answer)

@@ -37,7 +37,10 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 @app.command("check", epilog="Example: dojang config check --config /etc/dojang/dojang.toml")
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> int:
-    """Check everything, secret files included: exit code 1 where something is wrong."""
+    """Check everything, secret files included.
+
+    Exit code 1 where something is wrong.
+    """
     path = find_config_file(config, os.environ)
     problems: tuple[Problem, ...]
     try:

@@ -14,8 +14,10 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(as_json: JsonOption = False) -> int:
-    """Watch the main job on this machine: a server, two services, and tokens taken back under
-    load. Takes under a minute and leaves nothing behind."""
+    """Watch the main job: a server, two services, and tokens taken back under load.
+
+    Takes under a minute and leaves nothing behind.
+    """
     try:
         import fastapi
     except ImportError:

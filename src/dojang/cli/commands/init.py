@@ -107,8 +107,11 @@ def init(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new installation: configuration, keys, database, and an operator for this command
-    line. Overwrites nothing."""
+    """Make a new installation: configuration, keys, database, operator.
+
+    The operator is the client that this command line is while the server runs. Nothing is
+    overwritten.
+    """
     storage = f'url = "sqlite:{DATABASE}"'
     if storage_url_file is not None:
         storage = f'url_file = "{storage_url_file.absolute()}"'

@@ -36,8 +36,10 @@ def rotate(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the standby key take over once every verifier must have seen it. No token is refused
-    because of it."""
+    """Let the standby key take over, once every verifier must have seen it.
+
+    No token is refused because of it.
+    """
     chosen = algorithm or ("A256GCM" if use is KeyUse.SEAL else "ES256")
     answer = administer(config, "keys.rotate", {"use": use.value, "algorithm": chosen})
     if as_json:

@@ -39,7 +39,10 @@ def token(
 def client(
     client_id: ClientIdArgument, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """Revoke every token a client has. It may ask for new ones; `client disable` stops that too."""
+    """Revoke every token a client has.
+
+    It may ask for new ones; `dojang client disable` stops that too.
+    """
     _revoke(config, "revoke.client", {"client_id": client_id}, as_json=as_json)
 
 

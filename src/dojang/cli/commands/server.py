@@ -79,7 +79,10 @@ def migrate(
 
 
 def healthcheck(config: ConfigOption = None, as_json: JsonOption = False) -> int:
-    """Ask the running server whether it is ready: exit code 0 ready, 1 not ready, 3 not there."""
+    """Ask the running server whether it is ready.
+
+    Exit code 0: ready, 1: not ready, 3: not there.
+    """
     path = find_config_file(config, os.environ)
     loaded = load_config(path, environ=os.environ, secrets=()).config
     door = find_door(parse_address(loaded.listen.management))
@@ -102,7 +105,10 @@ def healthcheck(config: ConfigOption = None, as_json: JsonOption = False) -> int
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> int:
-    """Show where the server stands: exit code 1 where something is missing."""
+    """Show where the server stands.
+
+    Exit code 1 where something is missing.
+    """
     answer = administer(config, "status", {})
     if as_json:
         show_json(answer)
