@@ -9,11 +9,8 @@ from contextlib import suppress
 from typing import Final, Protocol, Self, TypeVar
 
 from dojang.clock import Clock
-from dojang.jose.json_object import dump
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
-from dojang.server.discovery import build_server_metadata
-from dojang.server.documents import CacheableDocument
 from dojang.server.keyring import SEAL_ALGORITHM, KeyState, find_state
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
 from dojang.server.ports import Change, Conflict, PutResource, Store
@@ -70,7 +67,6 @@ class Provider:
         self.state: Final = State(store, encryption_key)
         self.offload: Final = offload
         self.changing: Final = Lock()
-        self.metadata: Final = CacheableDocument(dump(build_server_metadata(issuer)))
         self.counters: Final[dict[tuple[str, ...], int]] = defaultdict(int)
 
     @classmethod

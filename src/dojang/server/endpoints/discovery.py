@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
+from dojang.jose import json_object
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.http import Request, Response
+from dojang.server.discovery import build_server_metadata
+from dojang.server.documents import CacheableDocument
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -14,7 +18,12 @@ if TYPE_CHECKING:
 
 def metadata(provider: Provider, request: Request) -> Response:
     """The discovery document."""
-    return provider.metadata.answer(request)
+    return _find_document(provider.issuer).answer(request)
+
+
+@cache
+def _find_document(issuer: str) -> CacheableDocument:
+    return CacheableDocument(json_object.dump(build_server_metadata(issuer)))
 
 
 async def jwks(provider: Provider, request: Request) -> Response:
