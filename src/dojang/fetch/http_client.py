@@ -6,19 +6,17 @@ import http.client
 import ipaddress
 import socket
 import ssl
-from collections import deque
 from concurrent.futures import Future
-from threading import Lock
 from typing import Any, Final
 from urllib.parse import SplitResult
+from weakref import finalize
 
 from dojang.fetch.deadline import Deadline, DeadlineSocket, connect
 from dojang.fetch.errors import FetchFailed, FetchProblem
 from dojang.fetch.forking import renew_in_children
 from dojang.fetch.message import FetchRequest, FetchResponse, check_request, check_response
+from dojang.fetch.pool import Origin, Pool
 from dojang.fetch.workers import Full, Workers
-
-Origin = tuple[str, str, int]
 
 _NAMES: Final = Workers(4, name="dojang-names")
 
@@ -37,29 +35,16 @@ class HttpTransport:
         kept: int = 64,
     ) -> None:
         self._tls = tls
-        self._kept_per_host = kept_per_host
-        self._kept = kept
-        self._idle: dict[Origin, deque[_Connection]] = {}
-        self.renew()
-        renew_in_children(self)
+        self._pool: Pool[_Connection] = Pool(per_origin=kept_per_host, total=kept)
+        finalize(self, self._pool.close)
+        renew_in_children(self._pool)
 
     def __repr__(self) -> str:
         return "HttpTransport()"
 
-    def __del__(self) -> None:
-        self.close()
-
-    def renew(self) -> None:
-        self._lock = Lock()
-        self.close()
-
     def close(self) -> None:
         """Close the connections that are kept."""
-        with self._lock:
-            idle, self._idle = self._idle, {}
-        for connections in idle.values():
-            for connection in connections:
-                connection.close()
+        self._pool.close()
 
     def send(self, request: FetchRequest) -> FetchResponse:
         parts = check_request(request)
@@ -83,7 +68,7 @@ class HttpTransport:
     def _send(
         self, request: FetchRequest, parts: SplitResult, origin: Origin, deadline: Deadline
     ) -> FetchResponse:
-        while (kept := self._take(origin)) is not None:
+        while (kept := self._pool.take(origin)) is not None:
             try:
                 response = kept.ask(request, parts, deadline)
             except (ConnectionError, http.client.BadStatusLine):
@@ -115,28 +100,9 @@ class HttpTransport:
             return FetchResponse(response.status, headers, body)
         finally:
             if done:
-                self._keep(origin, connection)
+                self._pool.keep(origin, connection)
             else:
                 connection.close()
-
-    def _take(self, origin: Origin) -> _Connection | None:
-        """A kept connection that the peer has not closed meanwhile."""
-        while True:
-            with self._lock:
-                idle = self._idle.get(origin)
-                connection = idle.pop() if idle else None
-            if connection is None or connection.is_quiet():
-                return connection
-            connection.close()
-
-    def _keep(self, origin: Origin, connection: _Connection) -> None:
-        with self._lock:
-            idle = self._idle.setdefault(origin, deque())
-            total = sum(map(len, self._idle.values()))
-            if len(idle) < self._kept_per_host and total < self._kept:
-                idle.append(connection)
-                return
-        connection.close()
 
     def _find_tls(self, origin: Origin) -> ssl.SSLContext | None:
         if origin[0] == "http":

@@ -114,7 +114,9 @@ class Refusal(Exception):
 
 
 REASONS: Final[Mapping[Reason, RefusalReason]] = {
-    reason: RefusalReason(reason) for reason in Reason if reason in RefusalReason
+    reason: RefusalReason(reason.value)
+    for reason in Reason
+    if reason.value in {refusal.value for refusal in RefusalReason}
 }
 
 
