@@ -11,7 +11,8 @@ from typing import Final, Protocol, Self, TypeVar
 from dojang.clock import Clock
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
-from dojang.server.keyring import SEAL_ALGORITHM, KeyState, find_state
+from dojang.oauth.urls import check_issuer
+from dojang.server.keyring import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
 from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
@@ -61,6 +62,8 @@ class Provider:
         encryption_key: SealKey,
         offload: Offload = run_inline,
     ) -> None:
+        check_issuer(issuer)
+        check_issuer(issuer)
         self.issuer: Final = issuer
         self.store: Final = store
         self.clock: Final = clock
@@ -82,6 +85,7 @@ class Provider:
         """A provider on a store that `initialise` has filled. `key_encryption_key` is 32 bytes.
 
         Raises `NotInitialised`, `WrongEncryptionKey` and `Unavailable`; it never makes keys.
+        Raises `ValueError` for what is no issuer.
         """
         provider = cls(
             issuer=issuer,
@@ -111,17 +115,14 @@ class Provider:
             await self.state.reach_barrier()
         except Unavailable as error:
             return [error.what]
-        now = int(self.clock.now())
-        active = {
-            key.algorithm
-            for key in self.state.keys.records
-            if find_state(key, now) is KeyState.ACTIVE
-        }
+        working = find_working(self.state.keys.records, int(self.clock.now()))
         wanted = {
-            SEAL_ALGORITHM if resource.token_format is TokenFormat.OPAQUE else resource.algorithm
+            (KeyUse.SEAL, SEAL_ALGORITHM)
+            if resource.token_format is TokenFormat.OPAQUE
+            else (KeyUse.ACCESS_TOKEN, resource.algorithm)
             for resource in self.state.resources.values()
         }
-        return [f"an active key for {algorithm}" for algorithm in sorted(wanted - active)]
+        return [f"an active key for {algorithm}" for _, algorithm in sorted(wanted - set(working))]
 
     async def maintain(self) -> None:
         """Forget what no living token needs: spent facts, replay entries and keys."""
