@@ -12,6 +12,7 @@ from dojang.jose.jws import CompactSigner
 from dojang.jose.jwt import sign_jwt
 from dojang.jose.keys import SigningKey
 from dojang.oauth.client_assertion import ASSERTION_TYPE
+from dojang.oauth.errors import Unavailable
 from dojang.oauth.http import Request, Response
 from dojang.server.administration import OPERATIONS, OperationRefused, perform
 from dojang.server.endpoints.token import token
@@ -227,6 +228,20 @@ def test_an_assertion_works_once_across_two_nodes() -> None:
         assert ask_node(first, assertion) == 400
         assert ask_node(second, assertion) == 401
         assert ask_node(first, assertion) == 401
+
+
+@pytest.mark.proves("C48", "F7")
+def test_a_replay_store_that_fails_lets_nothing_through(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> bool:
+        raise Unavailable("database")
+
+    assertion = build_assertion()
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryStore, "consume_once", fail)
+        assert ask(issuer, assertion).status == 503
+    assert ask(issuer, assertion).status == 200
 
 
 @pytest.mark.proves("C46", "C119")

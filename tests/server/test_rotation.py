@@ -243,3 +243,22 @@ def test_a_clock_that_was_set_back_brings_the_old_keys_back() -> None:
     assert issuer.introspect(token, audience=ORDERS) == {"active": False}
     issuer.clock.move(-7290)
     assert issuer.introspect(token, audience=ORDERS)["active"] is True
+
+
+@pytest.mark.parametrize("use", KeyUse)
+@pytest.mark.proves("K6", "C115")
+def test_a_node_whose_clock_is_behind_signs_with_the_key_that_took_over(use: KeyUse) -> None:
+    """Another node activates a key by its own clock; here that moment has not come yet."""
+    issuer = open_issuer()
+    issuer.add_resource(ORDERS, ["read"])
+    issuer.add_resource("urn:o", ["read"], token_format=TokenFormat.OPAQUE)
+    audience = "urn:o" if use is KeyUse.SEAL else ORDERS
+    (active,) = list_keys(issuer, "active", use)
+    before = issuer.token(scopes=["read"], audience=audience)
+    issuer.revoke_key(active)
+    issuer.clock.move(-5)
+    assert list_keys(issuer, "active", use) == []
+    assert issuer.introspect(before, audience=audience) == {"active": False}
+    token = issuer.token(scopes=["read"], audience=audience)
+    assert issuer.introspect(token, audience=audience)["active"] is True
+    assert run(issuer.provider.ready()) == []

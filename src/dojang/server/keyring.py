@@ -60,6 +60,20 @@ def find_state(key: KeyRecord, now: int) -> KeyState:
     return KeyState.GONE
 
 
+def find_working(keys: Iterable[KeyRecord], now: int) -> dict[tuple[KeyUse, str], KeyRecord]:
+    """The key that signs or seals at `now`, by use and algorithm: the active one.
+
+    Where none is active yet, the next with a date: the node that activated it at once has a clock
+    ahead of ours, and a token must not wait for that.
+    """
+    working: dict[tuple[KeyUse, str], KeyRecord] = {}
+    for key in sorted(keys, key=lambda key: key.active_from or 0):
+        dated = key.active_from is not None
+        if dated and find_state(key, now) in (KeyState.ACTIVE, KeyState.UPCOMING):
+            working.setdefault((key.use, key.algorithm), key)
+    return working
+
+
 class WrongEncryptionKey(Unavailable):
     """A stored key does not open under the key-encryption key that was given."""
 
@@ -179,22 +193,21 @@ class KeyRing:
         return view
 
     def _compute(self, now: int) -> SigningView:
-        states = {kid: find_state(key.record, now) for kid, key in self._loaded.items()}
-        held = [key for kid, key in self._loaded.items() if states[kid] in PUBLISHED]
+        held = [key for key in self._loaded.values() if find_state(key.record, now) in PUBLISHED]
         signing = [key.private for key in held if isinstance(key.private, SigningKey)]
-        signers = {
-            key.private.algorithm: CompactSigner(key.private, typ=MEDIA_TYPE)
-            for key in held
-            if isinstance(key.private, SigningKey) and states[key.record.kid] is KeyState.ACTIVE
-        }
         seals = [key.private for key in held if isinstance(key.private, SealKey)]
-        sealing = [key for key in seals if states[key.kid] is KeyState.ACTIVE]
+        kids = {key.kid for key in find_working((key.record for key in held), now).values()}
+        sealing = next((key for key in seals if key.kid in kids), None)
         times = self._turning_points()
         return SigningView(
             since=max((time for time in times if time <= now), default=float("-inf")),
             until=min((time for time in times if time > now), default=float("inf")),
-            signers=signers,
-            seals=SealRing(sealing[-1], [key for key in seals if key is not sealing[-1]])
+            signers={
+                key.algorithm: CompactSigner(key, typ=MEDIA_TYPE)
+                for key in signing
+                if key.kid in kids
+            },
+            seals=SealRing(sealing, [key for key in seals if key is not sealing])
             if sealing
             else None,
             verifier=JwtVerifier(
