@@ -136,7 +136,7 @@ class Issuer:
         signers = self.provider.state.keys.at(int(self.clock.now())).signers
         self.perform("keys.revoke", kid=kid or signers["ES256"].kid)
 
-    def perform(self, operation: str, **parameters: Any) -> dict[str, Any]:
+    def perform(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """Any operation of the admin API by its name, such as `client.rotate_secret`.
 
         Raises `OperationRefused`, and `Unavailable`."""

@@ -27,7 +27,7 @@ class Register:
         self._provider = provider
         self._made: Final[set[str]] = set()
 
-    def perform(self, name: str, **parameters: Any) -> dict[str, Any]:
+    def perform(self, name: str, /, **parameters: Any) -> dict[str, Any]:
         """Do one operation of the admin API. Raises `OperationRefused`."""
         operation = OPERATIONS[name]
         asked = msgspec.convert(parameters, operation.parameters)

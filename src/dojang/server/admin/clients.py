@@ -11,7 +11,13 @@ from msgspec.structs import replace
 from dojang.jose.errors import InvalidKey
 from dojang.jose.keys import KeySet
 from dojang.oauth.revocation_fact import FactKind
-from dojang.server.admin.errors import OperationRefused, conflict, invalid, not_found
+from dojang.server.admin.errors import (
+    OperationRefused,
+    check_text,
+    conflict,
+    invalid,
+    not_found,
+)
 from dojang.server.ids import new_id
 from dojang.server.lifetimes import DRAIN
 from dojang.server.model import (
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 
 LONGEST_OVERLAP = 30 * 86_400  # seconds that an old secret may live on after its replacement
 MOST_LISTED = 1000
+LONGEST_NAME = 200
 
 
 class GrantWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +82,9 @@ async def add_client(provider: Provider, actor: str, asked: AddClient) -> dict[s
     now_ms = int(provider.clock.now() * 1000)
     now = now_ms // 1000
     client_id = asked.client_id if asked.client_id is not None else new_id(now_ms)
-    _check_client_id(client_id)
+    check_client_id("client_id", client_id)
+    if asked.name:
+        check_text("name", asked.name, most=LONGEST_NAME)
     if await provider.store.find_client(client_id) is not None:
         raise conflict(f"the client {client_id!r} exists already")
     secret = None
@@ -190,12 +199,13 @@ def _make_grant(provider: Provider, wanted: GrantWanted, now_ms: int) -> Standin
     return StandingGrant(grant_id=new_id(now_ms), resource=wanted.resource, scopes=wanted.scopes)
 
 
-def _check_client_id(client_id: str) -> None:
+def check_client_id(parameter: str, client_id: str) -> None:
+    """Raises `OperationRefused` unless `client_id` is one that a client of ours can have."""
     # RFC 6749 Appendix A.1: printable ASCII; a colon would not survive Basic authentication.
     if not 1 <= len(client_id) <= 128 or not all("!" <= c <= "~" for c in client_id):
-        raise invalid("client_id: must be 1 to 128 printable ASCII characters without spaces")
+        raise invalid(f"{parameter}: must be 1 to 128 printable ASCII characters without spaces")
     if any(character in client_id for character in ':"\\/?#%'):
-        raise invalid('client_id: must have none of : " \\ / ? # %')
+        raise invalid(f'{parameter}: must have none of : " \\ / ? # %')
 
 
 def _check_jwks(jwks: dict[str, Any] | None) -> None:

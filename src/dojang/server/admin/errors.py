@@ -27,3 +27,10 @@ def not_found(what: str, identifier: str) -> OperationRefused:
 def conflict(detail: str) -> OperationRefused:
     """It exists already, or was changed meanwhile."""
     return OperationRefused(409, "Conflict", detail)
+
+
+def check_text(parameter: str, text: str, *, most: int) -> None:
+    """Raises `OperationRefused` unless `text` is 1 to `most` printable characters: what every
+    store can hold and every terminal can show."""
+    if not 1 <= len(text) <= most or not text.isprintable():
+        raise invalid(f"{parameter}: must be 1 to {most} printable characters")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dojang.server.provider import Provider
 
 MOST_LISTED: Final = 1000
+LAST_RECORD: Final = 2**63  # no store counts further
 
 
 class ListAudit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,8 +34,8 @@ class ShowStatus(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def list_audit(provider: Provider, actor: str, asked: ListAudit) -> dict[str, Any]:
     """A page of the audit trail, oldest first."""
-    if not 1 <= asked.limit <= MOST_LISTED or asked.after < 0:
-        raise invalid(f"limit: must be 1 to {MOST_LISTED}; after: 0 or more")
+    if not 1 <= asked.limit <= MOST_LISTED or not 0 <= asked.after < LAST_RECORD:
+        raise invalid(f"limit: must be 1 to {MOST_LISTED}; after: the number of a record, or 0")
     records = await provider.store.load_audit(after=asked.after, limit=asked.limit)
     return {
         "records": [

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from dojang.oauth.scopes import check_scope_name
 from dojang.oauth.urls import parse_url
+from dojang.server.admin.clients import check_client_id
 from dojang.server.admin.errors import conflict, invalid
 from dojang.server.lifetimes import LONGEST_ACCESS_TOKEN, SHORTEST_ACCESS_TOKEN
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 SIGNING_ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
+LONGEST_IDENTIFIER: Final = 1024
+LONGEST_SCOPES: Final = 4096
 
 
 class AddResource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,6 +51,10 @@ async def add_resource(provider: Provider, actor: str, asked: AddResource) -> di
             check_scope_name(scope)
         except ValueError as error:
             raise invalid(f"scopes: {error}") from error
+    if len(" ".join(asked.scopes)) > LONGEST_SCOPES:
+        raise invalid(f"scopes: together {LONGEST_SCOPES} characters at most; they go into tokens")
+    for client_id in asked.introspectors:
+        check_client_id("introspectors", client_id)
     if asked.algorithm not in SIGNING_ALGORITHMS:
         known = ", ".join(sorted(SIGNING_ALGORITHMS))
         raise invalid(f"algorithm: must be one of {known}")
@@ -88,7 +95,8 @@ def describe_resource(resource: Resource) -> dict[str, Any]:
 def _check_identifier(identifier: str) -> None:
     # RFC 8707 §2: an absolute URI without a fragment.
     scheme, colon, rest = identifier.partition(":")
-    if not (scheme and colon and rest) or "#" in identifier or not identifier.isprintable():
+    clean = all("!" <= character <= "~" for character in identifier) and "#" not in identifier
+    if not (scheme and colon and rest and clean) or len(identifier) > LONGEST_IDENTIFIER:
         raise invalid(
             "identifier: must be an absolute URI without a fragment, for example "
             "https://orders.example"

@@ -9,7 +9,7 @@ from msgspec import Struct
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.access_tokens import parse_access_token
 from dojang.server.admin.clients import load_client
-from dojang.server.admin.errors import invalid
+from dojang.server.admin.errors import check_text, invalid
 from dojang.server.lifetimes import DRAIN
 from dojang.server.model import AppendFact, AuditEvent
 
@@ -64,8 +64,7 @@ async def revoke_grant(provider: Provider, actor: str, asked: RevokeGrant) -> di
 async def _append(
     provider: Provider, actor: str, kind: FactKind, identifier: str
 ) -> dict[str, Any]:
-    if not 1 <= len(identifier) <= 255:
-        raise invalid(f"{kind}: must be 1 to 255 characters")
+    check_text(kind, identifier, most=255)
     now = int(provider.clock.now())
     position = await provider.store.commit(
         [
