@@ -16,6 +16,7 @@ from dojang.jose.errors import InvalidToken, Reason
 _STRICT: Literal[True] = True
 _PADDING = (b"", b"", b"==", b"=")
 
+_PLUS, _SLASH = b"+/"
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 
@@ -53,7 +54,7 @@ def decode(text: str | bytes) -> bytes:
 def decode_bytes(text: bytes) -> bytes:
     """`decode` for ASCII bytes."""
     # pybase64 decodes the other alphabet too, with a warning that a peer must not cause.
-    if b"+" not in text and b"/" not in text:
+    if _PLUS not in text and _SLASH not in text:
         try:
             data = _b64decode(text + _PADDING[len(text) & 3], b"-_", _STRICT)
             if _b64encode(data, b"-_").rstrip(b"=") == text:

@@ -4,8 +4,8 @@ Refused: duplicate names at any depth, NaN and infinities, lone surrogates, a by
 deep nesting, big documents, anything that is not an object.
 
 The strict reader is the standard library with hooks. With msgspec there is a short cut:
-a document that msgspec reads and writes back byte for byte has no duplicate name, no odd number
-and no odd string; every other document takes the strict reader.
+a document that msgspec reads to the depth its type allows, and writes back byte for byte,
+has no duplicate name, no odd number and no odd string. Any other takes the strict reader.
 """
 
 from __future__ import annotations
@@ -33,13 +33,10 @@ def parse(document: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """
     if len(document) > max_bytes:
         raise InvalidToken(Reason.TOO_LARGE, "JSON document is too large")
-    # One object and at most one array cannot be deep.
-    if document.find(b"{", 1) > 0 or document.find(b"[", document.find(b"[") + 1) > 0:
-        _check_depth(document)
     if _read_plain is not None:
         try:
             value = _read_plain(document)
-            if type(value) is dict and _write_plain(value) == document:
+            if _write_plain(value) == document:
                 return value
         except (ValueError, RecursionError):
             pass
@@ -64,8 +61,6 @@ def _write_strict(value: dict[str, Any]) -> bytes:
 
 
 def _check_depth(document: bytes) -> None:
-    if document.count(b"{") + document.count(b"[") <= MAX_DEPTH:
-        return
     depth = 0
     for bracket in _BRACKETS.findall(_STRINGS.sub(b"", document)):
         depth += 1 if bracket in b"{[" else -1
@@ -74,6 +69,8 @@ def _check_depth(document: bytes) -> None:
 
 
 def _read_strict(document: bytes) -> dict[str, Any]:
+    if document.count(b"{") + document.count(b"[") > MAX_DEPTH:
+        _check_depth(document)
     try:
         value = json.loads(
             document.decode(),
@@ -108,8 +105,17 @@ def _refuse_constant(_literal: str) -> None:
     raise ValueError
 
 
-_read_plain: Callable[[bytes], Any] | None = None
+def _bounded_object() -> Any:
+    """The type of an object of at most `MAX_DEPTH` levels, which msgspec reads no deeper."""
+    scalar = str | int | float | bool | None
+    value: Any = scalar
+    for _ in range(MAX_DEPTH - 1):
+        value = scalar | list[value] | dict[str, value]
+    return dict[str, value]
+
+
+_read_plain: Callable[[bytes], dict[str, Any]] | None = None
 _write_plain: Callable[[Any], bytes] = _write_strict
 if msgspec_json is not None:
-    _read_plain = msgspec_json.Decoder().decode
+    _read_plain = msgspec_json.Decoder(_bounded_object()).decode
     _write_plain = msgspec_json.Encoder().encode

@@ -30,6 +30,7 @@ from dojang.jose.signatures import Verify
 MAX_TOKEN_LENGTH = 8192
 MAX_KNOWN_HEADERS = 256
 
+_DOT = ord(".")
 _OWN_HEADER = frozenset({"alg", "kid", "typ", "crit", "b64"})
 
 Header = Mapping[str, Any]
@@ -109,19 +110,20 @@ class CompactVerifier:
         raw = token.encode("ascii", "replace")
         if len(raw) > MAX_TOKEN_LENGTH:
             raise InvalidToken(Reason.TOO_LARGE, "token is over 8192 characters")
-        segments = raw.split(b".")
-        if len(segments) != 3:
+        signing_input, _, third = raw.rpartition(b".")
+        first, dot, second = signing_input.partition(b".")
+        if not dot or _DOT in second:
             raise InvalidToken(Reason.MALFORMED, "a compact JWS has three segments")
-        payload, signature = decode_bytes(segments[1]), decode_bytes(segments[2])
-        known = self._known.get(segments[0])
-        verify, header, kid = known or self._find_verify(segments[0])
+        payload, signature = decode_bytes(second), decode_bytes(third)
+        known = self._known.get(first)
+        verify, header, kid = known or self._find_verify(first)
         try:
-            verify(signature, raw[: raw.rindex(b".")])
+            verify(signature, signing_input)
         except InvalidSignature:
             pass
         else:
             if known is None:
-                self._remember(segments[0], (verify, header, kid))
+                self._remember(first, (verify, header, kid))
             return header, payload, kid
         raise InvalidToken(Reason.BAD_SIGNATURE, "signature does not fit")
 

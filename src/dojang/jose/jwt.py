@@ -66,13 +66,12 @@ def check_claims(
     """
     if not issuer or not audience or not 0 <= leeway <= MAX_LEEWAY:
         raise JoseMisuse("issuer and audience are not empty, leeway is 0 to 60 seconds")
-    claims = signed.claims
-    if claims.get("iss") != issuer:
+    get = signed.claims.get
+    if get("iss") != issuer:
         raise InvalidToken(Reason.WRONG_ISSUER, "iss is not the expected issuer")
-    found = claims.get("aud")
+    found = get("aud")
     if found != audience:
         _check_audiences(found, audience)
-    get = claims.get
     expires = get("exp")
     if type(expires) is not int:
         expires = _check_time(expires)

@@ -99,12 +99,8 @@ def _build_hmac_verify(row: Algorithm, secret: bytes) -> Verify:
 
 def _build_rsa_verify(row: Algorithm, key: rsa.RSAPublicKey) -> Verify:
     rsa_verify, scheme, digest = key.verify, _padding(row), _HASHES[row.hash_name]
-    # RFC 8017 §8.1.2, §8.2.2: a signature is exactly as long as the modulus.
-    width = (key.key_size + 7) // 8
 
     def verify(signature: bytes, signing_input: bytes) -> None:
-        if len(signature) != width:
-            raise InvalidSignature
         rsa_verify(signature, signing_input, scheme, digest)
 
     return verify
@@ -114,7 +110,7 @@ def _build_ecdsa_verify(row: Algorithm, key: ec.EllipticCurvePublicKey) -> Verif
     curve = CURVES[row.curve]
     ecdsa_verify, ecdsa = key.verify, ec.ECDSA(_HASHES[row.hash_name])
     width, end = curve.width, curve.order.to_bytes(curve.width, "big")
-    sequences = _der_heads(0x30, 2 * (width + 3))
+    heads = [_der_head(0x30, length) for length in range(2 * (width + 3) + 1)]
     plain, padded = bytes((2, width)), bytes((2, width + 1, 0))
 
     def verify(signature: bytes, signing_input: bytes) -> None:
@@ -122,13 +118,12 @@ def _build_ecdsa_verify(row: Algorithm, key: ec.EllipticCurvePublicKey) -> Verif
         # Strings of one width sort as the numbers they spell.
         if len(s) != width or r >= end or s >= end:
             raise InvalidSignature
-        first, second = r[0], s[0]
-        if first and second:
-            r = plain + r if first < 0x80 else padded + r
-            s = plain + s if second < 0x80 else padded + s
+        if r[0] and s[0]:
+            r = plain + r if r[0] < 0x80 else padded + r
+            s = plain + s if s[0] < 0x80 else padded + s
         else:
             r, s = _der_integer(r), _der_integer(s)
-        ecdsa_verify(sequences[len(r) + len(s)] + r + s, signing_input, ecdsa)
+        ecdsa_verify(heads[len(r) + len(s)] + r + s, signing_input, ecdsa)
 
     return verify
 
@@ -142,11 +137,8 @@ def _der_integer(octets: bytes) -> bytes:
     return bytes((2, len(octets))) + octets
 
 
-def _der_heads(tag: int, longest: int) -> list[bytes]:
-    return [
-        bytes((tag, length)) if length < 0x80 else bytes((tag, 0x81, length))
-        for length in range(longest + 1)
-    ]
+def _der_head(tag: int, length: int) -> bytes:
+    return bytes((tag, length)) if length < 0x80 else bytes((tag, 0x81, length))
 
 
 def _build_ecdsa_sign(row: Algorithm, key: ec.EllipticCurvePrivateKey) -> Sign:
