@@ -63,7 +63,6 @@ class Provider:
         offload: Offload = run_inline,
     ) -> None:
         check_issuer(issuer)
-        check_issuer(issuer)
         self.issuer: Final = issuer
         self.store: Final = store
         self.clock: Final = clock
