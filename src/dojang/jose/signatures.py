@@ -110,31 +110,39 @@ def _build_ecdsa_verify(row: Algorithm, key: ec.EllipticCurvePublicKey) -> Verif
     curve = CURVES[row.curve]
     ecdsa_verify, ecdsa = key.verify, ec.ECDSA(_HASHES[row.hash_name])
     width, end = curve.width, curve.order.to_bytes(curve.width, "big")
-    heads = [_der_head(0x30, length) for length in range(2 * (width + 3) + 1)]
-    plain, padded = bytes((2, width)), bytes((2, width + 1, 0))
+    frames = [[_der_frame(width, pad_r, pad_s) for pad_s in (0, 1)] for pad_r in (0, 1)]
 
     def verify(signature: bytes, signing_input: bytes) -> None:
         r, s = signature[:width], signature[width:]
         # Strings of one width sort as the numbers they spell.
         if len(s) != width or r >= end or s >= end:
             raise InvalidSignature
-        if r[0] and s[0]:
-            r = plain + r if r[0] < 0x80 else padded + r
-            s = plain + s if s[0] < 0x80 else padded + s
+        r_first, s_first = r[0], s[0]
+        if r_first and s_first:
+            head, middle = frames[r_first > 0x7F][s_first > 0x7F]
+            der = head + r + middle + s
         else:
-            r, s = _der_integer(r), _der_integer(s)
-        ecdsa_verify(heads[len(r) + len(s)] + r + s, signing_input, ecdsa)
+            der = _der_integer(r) + _der_integer(s)
+            der = _der_head(0x30, len(der)) + der
+        ecdsa_verify(der, signing_input, ecdsa)
 
     return verify
+
+
+def _der_frame(width: int, pad_r: int, pad_s: int) -> tuple[bytes, bytes]:
+    """What stands before r and before s when both fill their width; padded ones are high."""
+    before_r = _der_head(0x02, width + pad_r) + bytes(pad_r)
+    before_s = _der_head(0x02, width + pad_s) + bytes(pad_s)
+    return _der_head(0x30, len(before_r + before_s) + 2 * width) + before_r, before_s
 
 
 def _der_integer(octets: bytes) -> bytes:
     octets = octets.lstrip(b"\0")
     if not octets:
         raise InvalidSignature
-    if octets[0] >= 0x80:
+    if octets[0] > 0x7F:
         octets = b"\0" + octets
-    return bytes((2, len(octets))) + octets
+    return _der_head(0x02, len(octets)) + octets
 
 
 def _der_head(tag: int, length: int) -> bytes:
