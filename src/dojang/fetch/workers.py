@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from dojang.fetch.forking import renew_in_children
 
 T = TypeVar("T")
+
+IDLE: Final = 10.0  # seconds
 
 
 class Full(Exception):
@@ -18,8 +20,8 @@ class Full(Exception):
 
 
 class Workers:
-    """At most `limit` threads, started when first needed and kept. They are daemons: they hold
-    up no exit of the interpreter."""
+    """At most `limit` threads, started when needed and ended when idle. They are daemons: they
+    hold up no exit of the interpreter."""
 
     def __init__(self, limit: int, *, name: str) -> None:
         if limit < 1:
@@ -53,7 +55,14 @@ class Workers:
 
     def _serve(self, work: SimpleQueue[tuple[Future[Any], Callable[[], Any]]]) -> None:
         while True:
-            future, call = work.get()
+            try:
+                future, call = work.get(timeout=IDLE)
+            except Empty:
+                with self._lock:
+                    if work.empty():
+                        self._threads -= 1
+                        return
+                continue
             outcome: Any = None
             failure: BaseException | None = None
             try:

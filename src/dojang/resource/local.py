@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import NoReturn
 
 from dojang.clock import SYSTEM_CLOCK, Clock
 from dojang.fetch.flight import Flight
@@ -132,13 +131,16 @@ class LocalVerifier:
             return self._admit(token, now)
         except UnknownKey:
             flight = self._source.seek()
-            if flight is None:
-                self._refuse_unknown()
-        yield flight
+        if flight is not None:
+            yield flight
         try:
             return self._admit(token, self._now())
         except UnknownKey:
-            self._refuse_unknown()
+            pass
+        # A key that a fresh set lacks does not exist; one that a stale set lacks might.
+        if self._source.failed or (flight is not None and not flight.landed):
+            raise Unavailable(f"the key set of {self._expect.issuer}")
+        raise Refusal(RefusalReason.UNKNOWN_KEY)
 
     def _admit(self, token: str, now: float) -> VerifiedToken:
         keys = self._source.keys
@@ -149,9 +151,3 @@ class LocalVerifier:
             admission = Admission(self._expect, keys, size=self._size)
             self._admission = admission
         return admission.admit(token, now=now)
-
-    def _refuse_unknown(self) -> NoReturn:
-        """A key that a fresh set lacks does not exist; one that a stale set lacks might."""
-        if self._source.failed:
-            raise Unavailable(f"the key set of {self._expect.issuer}") from None
-        raise Refusal(RefusalReason.UNKNOWN_KEY) from None
