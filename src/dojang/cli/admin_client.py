@@ -13,7 +13,7 @@ from dojang.client import BoundSource, ClientSecretBasic, TokenRefused, TokenSou
 from dojang.fetch import FetchFailed, FetchRequest, FetchResponse
 from dojang.jose import json_object
 from dojang.jose.errors import InvalidToken
-from dojang.server.administration import OPERATIONS
+from dojang.server.administration import OPERATIONS, Operation
 from dojang.server.config import Config, parse_address
 
 PREFIX: Final = "/admin"
@@ -47,38 +47,45 @@ class AdminClient:
 
     def perform(self, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Do one operation. Raises `Failure`."""
-        operation = OPERATIONS[name]
-        rest = dict(parameters)
-        segments = [
-            quote(str(rest.pop(segment[1:-1])), safe="") if segment.startswith("{") else segment
-            for segment in operation.path.split("/")
-        ]
-        url = f"{self._management.url}{PREFIX}{'/'.join(segments)}"
-        headers = [("Authorization", f"Bearer {self._find_token()}")]
-        body = b""
-        if operation.method == "GET":
-            url += f"?{urlencode(rest)}" if rest else ""
-        else:
-            headers.append(("Content-Type", "application/json"))
-            body = json_object.dump(rest)
-        try:
-            answer = self._management.transport.send(
-                FetchRequest(
-                    operation.method,
-                    url,
-                    tuple(headers),
-                    body,
-                    timeout=_TIMEOUT,
-                    max_bytes=_MAX_BYTES,
-                )
-            )
-        except FetchFailed as error:
-            raise fail_unreachable("the admin API", error) from None
+        request = self._build_request(OPERATIONS[name], dict(parameters))
+        answer = self._send(request)
+        if answer.status == 401:  # the key that signed the kept token may have been revoked
+            answer = self._send(request)
         document = _parse(answer, "the admin API")
         if answer.status == 200:
             return document
         detail = str(document.get("detail") or document.get("title") or answer.status)
         raise Failure(detail, Exit.UNREACHABLE if answer.status >= 500 else Exit.USAGE)
+
+    def _build_request(self, operation: Operation, parameters: dict[str, Any]) -> FetchRequest:
+        segments = [
+            quote(str(parameters.pop(each[1:-1])), safe="") if each.startswith("{") else each
+            for each in operation.path.split("/")
+        ]
+        url = f"{self._management.url}{PREFIX}{'/'.join(segments)}"
+        headers: tuple[tuple[str, str], ...] = ()
+        body = b""
+        if operation.method == "GET":
+            url += f"?{urlencode(parameters)}" if parameters else ""
+        else:
+            headers = (("Content-Type", "application/json"),)
+            body = json_object.dump(parameters)
+        return FetchRequest(
+            operation.method, url, headers, body, timeout=_TIMEOUT, max_bytes=_MAX_BYTES
+        )
+
+    def _send(self, request: FetchRequest) -> FetchResponse:
+        token = self._find_token()
+        header = ("Authorization", f"Bearer {token}")
+        try:
+            answer = self._management.transport.send(
+                request._replace(headers=(*request.headers, header))
+            )
+        except FetchFailed as error:
+            raise fail_unreachable("the admin API", error) from None
+        if answer.status == 401:
+            self.__dict__.pop("_source", None)
+        return answer
 
     def _find_token(self) -> str:
         operator = self._config.operator.client_id

@@ -1,0 +1,69 @@
+"""The demo from beginning to end: its world, its acts, its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from importlib.metadata import version
+
+import msgspec
+
+from dojang.cli.demo.acts import CLIENTS, LIFETIME, Story
+from dojang.cli.demo.report import Report, Setting
+from dojang.cli.demo.screen import Screen
+from dojang.cli.demo.service import CACHE, LEEWAY
+from dojang.cli.demo.world import World
+from dojang.cli.errors import Exit
+from dojang.cli.output import show_json
+
+_INTERRUPTED = 130
+
+
+def tell(*, as_json: bool) -> int:
+    """Run the demo; its exit code: 0 where every promise held, 1 where one did not."""
+    report = Report(
+        version=version("dojang"),
+        setting=Setting(
+            token_lifetime_s=LIFETIME,
+            leeway_s=LEEWAY,
+            cache_s=CACHE,
+            clients_per_strategy=CLIENTS,
+            processors=len(os.sched_getaffinity(0)),
+        ),
+    )
+    screen = Screen(sys.stderr if as_json else sys.stdout)
+    try:
+        asyncio.run(_tell(report, screen))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return _INTERRUPTED
+    if as_json:
+        show_json(msgspec.to_builtins(report))
+    else:
+        screen.show(report)
+    return Exit.OK if report.ok else Exit.FINDINGS
+
+
+async def _tell(report: Report, screen: Screen) -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    began = time.perf_counter()
+    world = World()
+    story = Story(world, screen, report)
+    screen.open()
+    try:
+        await story.set_up()
+        await story.call_one_another()
+        await story.take_back()
+        await story.crash()
+        await story.race()
+        await story.expire()
+    finally:
+        story.stop()
+        screen.close()
+        world.close()
+    report.seconds = round(time.perf_counter() - began, 1)
+    report.ok = bool(report.promises) and all(each.kept for each in report.promises)
