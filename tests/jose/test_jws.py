@@ -79,8 +79,10 @@ def test_the_list_decides_not_the_key() -> None:
 @pytest.mark.proves("C2")
 @pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE"])
 @pytest.mark.parametrize("signature", ["", "AAAA"])
-def test_none_is_impossible(alg: str, signature: str) -> None:
-    segments = [base64url.encode(part) for part in (write(header_of(KEY, alg=alg)), PAYLOAD)]
+@pytest.mark.parametrize("kid", ["k1", "nobody"])
+def test_none_is_impossible(alg: str, signature: str, kid: str) -> None:
+    header = write(header_of(KEY, alg=alg, kid=kid))
+    segments = [base64url.encode(part) for part in (header, PAYLOAD)]
     assert refuse(".".join((*segments, signature))) is Reason.ALGORITHM_NOT_ALLOWED
     with pytest.raises(JoseMisuse):
         CompactVerifier(key_set(KEY), algorithms=[alg], types=["at+jwt"])
