@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from bench.endpoints import ENDPOINTS
 from bench.figures import PROCESS, Measured
 from bench.load import send
-from bench.machine import BenchBroken, resident_megabytes
+from bench.machine import BenchBroken, processor_seconds, resident_megabytes
 from bench.rounds import alternate, interval
 from bench.servers import AuthorizationServer, token_call
 
@@ -23,6 +23,7 @@ def measure_processes(
 
     The time runs from the start of the process to the last byte of the first token's answer."""
     seconds: dict[str, list[float]] = defaultdict(list)
+    processor: dict[str, list[float]] = defaultdict(list)
     megabytes: dict[str, list[float]] = defaultdict(list)
     idle_rounds = min(3, rounds) if {"memory", "memory-peer"} & wanted else 0
     for number, server in alternate(servers, rounds):
@@ -31,6 +32,7 @@ def measure_processes(
         with server.process:
             answer = send(server.origin, call)
             seconds[server.name].append(time.perf_counter() - began)
+            processor[server.name].append(processor_seconds(server.process.pid))
             if not ENDPOINTS["token-es256"].check(answer):
                 raise BenchBroken(f"{server.name}: the first token is not what was asked for")
             if number < idle_rounds:
@@ -46,4 +48,7 @@ def measure_processes(
     for figure in PROCESS:
         if figure.name in wanted and samples[figure.name]:
             found = samples[figure.name]
-            yield Measured(figure, interval(found), len(found))
+            name = theirs if figure.name.endswith("-peer") else ours
+            spent = {"processor_s": interval(processor[name]).median}
+            detail = spent if figure.name.startswith("start") else {}
+            yield Measured(figure, interval(found), len(found), detail=detail)
