@@ -11,7 +11,7 @@ from dojang.web.routing import Route, RouteTable, TemplateRoute
 from dojang.web.service import Service
 from dojang.web.serving import Listener, Server
 
-PATIENCE = 30  # seconds until a test gives up on a server that does nothing
+PATIENCE = 15  # seconds until a test gives up on a server that does nothing
 
 
 @dataclass(frozen=True)

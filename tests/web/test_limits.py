@@ -115,14 +115,14 @@ async def test_larger_content_is_refused_while_it_comes() -> None:
     ],
 )
 async def test_a_request_that_does_not_end_is_given_up(sent: bytes, reason: str) -> None:
-    limits = Limits(head_seconds=0.1, request_seconds=0.1, sweep_seconds=0.02)
+    limits = Limits(head_seconds=0.5, request_seconds=0.5, sweep_seconds=0.05)
     async with serving(ROUTES, limits=limits) as site:
         assert status_of(await exchange(site.address, sent)) == 408
         assert site.service.refusals == {reason: 1}
 
 
 async def test_a_connection_that_says_nothing_is_closed() -> None:
-    limits = Limits(head_seconds=0.1, idle_seconds=0.1, sweep_seconds=0.02)
+    limits = Limits(head_seconds=0.5, idle_seconds=0.5, sweep_seconds=0.05)
     async with serving(ROUTES, limits=limits) as site:
         assert await exchange(site.address, b"") == b""
         assert await exchange(site.address, b"\r\n" * 1000) == b""

@@ -1,6 +1,7 @@
 """Opening, serving and going down."""
 
 import asyncio
+import resource
 import signal
 import socket
 import stat
@@ -15,7 +16,14 @@ from dojang.oauth.http import JSON, Request, Response
 from dojang.web.limits import Limits
 from dojang.web.routing import Route, RouteTable
 from dojang.web.service import Service
-from dojang.web.serving import AddressInUse, Listener, Server, parse_listen_address
+from dojang.web.serving import (
+    SPARE_FILES,
+    AddressInUse,
+    Listener,
+    Server,
+    find_most_connections,
+    parse_listen_address,
+)
 from tests.web.peers import Peer, peer_of, serving
 from tests.web.routes import ROUTES
 
@@ -172,6 +180,17 @@ async def test_idle_connections_make_room() -> None:
         for peer in peers:
             assert await peer.receive_all() == b""
             await peer.close()
+
+
+def test_connections_leave_files_for_the_rest() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        assert find_most_connections(400) == 400
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 400 + SPARE_FILES
+        assert find_most_connections(2**31) <= before[1] - SPARE_FILES
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize(

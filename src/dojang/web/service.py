@@ -37,6 +37,7 @@ class Service:
         self.connections: Final[set[Closable]] = set()
         self.statuses: Final[dict[int, int]] = defaultdict(int)
         self.refusals: Final[dict[str, int]] = defaultdict(int)
+        self.most_connections = self.limits.connections
         self.draining = False
         self.idle_seconds = self.limits.idle_seconds
         self._timer: asyncio.TimerHandle | None = None
@@ -59,7 +60,7 @@ class Service:
     def admit(self, connection: Closable) -> bool:
         """Count a connection in; False where it is one too many and must end."""
         self.connections.add(connection)
-        return len(self.connections) <= self.limits.connections
+        return len(self.connections) <= self.most_connections
 
     def leave(self, connection: Closable) -> None:
         """Count a connection out."""
@@ -86,7 +87,7 @@ class Service:
     def _sweep(self) -> None:
         self.start()
         # Idle connections give way before new ones are turned away.
-        crowded = len(self.connections) > self.limits.connections // 2
+        crowded = len(self.connections) > self.most_connections // 2
         limits = self.limits
         self.idle_seconds = limits.crowded_idle_seconds if crowded else limits.idle_seconds
         for connection in tuple(self.connections):

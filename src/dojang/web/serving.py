@@ -57,6 +57,7 @@ class Server:
         """Open every listener, or none. Raises `AddressInUse`, OSError, and ValueError for what
         is no address."""
         service.start()
+        service.most_connections = find_most_connections(service.limits.connections)
         servers: list[asyncio.Server] = []
         paths: list[str] = []
         try:
@@ -185,8 +186,7 @@ def _describe(opened: socket.socket) -> str:
 
 
 def _settle_memory() -> None:
-    """What is loaded by now stays; sweeping it again and again would show in the slowest
+    """What is loaded by now stays; looking through it again and again would show in the slowest
     requests."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

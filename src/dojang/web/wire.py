@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from http import HTTPStatus
 from typing import Final
 
 from dojang.oauth.http import Response
@@ -13,6 +12,30 @@ Headers = tuple[tuple[bytes, bytes], ...]
 CLOSE: Final = b"connection: close\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"  # RFC 9110 §10.1.1
 WITHOUT_CONTENT: Final = frozenset({204, 304})
+
+# Those of `http.HTTPStatus` that are sent here; the module takes longer to import than it saves.
+PHRASES: Final = {
+    200: b"OK",
+    204: b"No Content",
+    304: b"Not Modified",
+    400: b"Bad Request",
+    401: b"Unauthorized",
+    403: b"Forbidden",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    408: b"Request Timeout",
+    409: b"Conflict",
+    413: b"Content Too Large",
+    414: b"URI Too Long",
+    415: b"Unsupported Media Type",
+    417: b"Expectation Failed",
+    429: b"Too Many Requests",
+    431: b"Request Header Fields Too Large",
+    500: b"Internal Server Error",
+    501: b"Not Implemented",
+    503: b"Service Unavailable",
+    505: b"HTTP Version Not Supported",
+}
 
 MOST_HEADS_HELD: Final = 512
 
@@ -32,7 +55,7 @@ def build_head(status: int, headers: Headers) -> bytes:
     key = (status, headers)
     head = _heads.get(key)
     if head is None:
-        head = b"HTTP/1.1 %d %s\r\n%s" % (status, _phrase(status), build_lines(headers))
+        head = b"HTTP/1.1 %d %s\r\n%s" % (status, PHRASES.get(status, b""), build_lines(headers))
         if len(_heads) >= MOST_HEADS_HELD:
             _heads.clear()
         _heads[key] = head
@@ -68,10 +91,3 @@ def build_answer(response: Response, extra: bytes, date: bytes, *, with_content:
     if with_content:
         return b"".join((build_head(status, headers), extra, date, length, body))
     return b"".join((build_head(status, headers), extra, date, length))
-
-
-def _phrase(status: int) -> bytes:
-    try:
-        return HTTPStatus(status).phrase.encode()
-    except ValueError:
-        return b""
