@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from dojang.storage import postgres_connections
 from dojang.storage.migrate import upgrade
 
 PATIENCE = 60.0  # seconds
@@ -234,13 +235,22 @@ def broken_postgres() -> Iterator[PostgresCluster]:
     yield from run_cluster()
 
 
+@pytest.fixture
+def patient_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loaded machine is no fault: stores of this process wait longer than they do in service."""
+    monkeypatch.setattr(postgres_connections, "CONNECT_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(postgres_connections, "STATEMENT_TIMEOUT", PATIENCE)
+
+
 @pytest.fixture(scope="session")
 def clean_databases() -> list[str]:
     return []
 
 
 @pytest.fixture
-def postgres_url(postgres: PostgresCluster, clean_databases: list[str]) -> Iterator[str]:
+def postgres_url(
+    postgres: PostgresCluster, clean_databases: list[str], patient_stores: None
+) -> Iterator[str]:
     """An empty database; a used one is emptied for the next test."""
     url = clean_databases.pop() if clean_databases else postgres.make_database()
     yield url

@@ -10,9 +10,15 @@ import pytest
 from dojang.server.ports import Store
 from dojang.storage.migrate import upgrade
 from dojang.storage.opening import open_store
-from tests.services.postgres import broken_postgres, clean_databases, postgres, postgres_url
+from tests.services.postgres import (
+    broken_postgres,
+    clean_databases,
+    patient_stores,
+    postgres,
+    postgres_url,
+)
 
-__all__ = ["broken_postgres", "clean_databases", "postgres", "postgres_url"]
+__all__ = ["broken_postgres", "clean_databases", "patient_stores", "postgres", "postgres_url"]
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ from dojang.storage.errors import BadStoreUrl
 
 Connection: TypeAlias = Any  # asyncpg.Connection; asyncpg has no types
 
-CONNECT_TIMEOUT: Final = 2.0  # seconds
-STATEMENT_TIMEOUT: Final = 1.0  # seconds
+CONNECT_TIMEOUT = 2.0  # seconds
+STATEMENT_TIMEOUT = 1.0  # seconds
 FAILURES: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -70,11 +70,12 @@ def first_failures() -> Iterator[None]:
                 raise
 
 
-async def connect(dsn: str, *, statement_timeout: float = STATEMENT_TIMEOUT) -> Connection:
+async def connect(dsn: str, *, statement_timeout: float | None = None) -> Connection:
     """A new connection to a server that accepts writes, in `CONNECT_TIMEOUT` seconds.
 
     Raises one of `FAILURES`.
     """
+    statement_timeout = statement_timeout or STATEMENT_TIMEOUT
     milliseconds = str(int(statement_timeout * 1000))
     async with asyncio.timeout(CONNECT_TIMEOUT):
         connection = await asyncpg.connect(

@@ -1,8 +1,11 @@
 """Group commit on SQLite: units of work that wait together share one transaction and one fsync.
 
 The event loop writes the rows, which costs microseconds; one thread waits for the disk, and the
-units that arrive meanwhile form the next group. So the thread needs the interpreter once a group,
-not once a statement. A savepoint around each unit lets it fail alone.
+units that arrive meanwhile form the next group. A savepoint around each unit lets it fail alone.
+
+A busy event loop never lets go of the interpreter long enough for another thread to come through.
+So the loop makes way for the disk's thread on purpose: `FIRST_WAIT` when a group is handed over,
+which is enough for a good disk, and `WAIT` at a time from then on.
 """
 
 from __future__ import annotations
@@ -11,16 +14,20 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import suppress
+from queue import Empty
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from dojang.oauth.errors import Unavailable
+from dojang.storage.sqlite_disk import DiskThread
 
 MOST_WAITING: Final = 20_000  # units; more are told to come back
 MOST_TOGETHER: Final = 500  # units in a group, so that the event loop is soon free again
 BUSY_PATIENCE: Final = 2.0  # seconds for another program's write lock
 BUSY_PAUSE: Final = 0.01  # seconds
+FIRST_WAIT: Final = 0.0005  # seconds
+WAIT: Final = 0.0001  # seconds
+PAUSE: Final = 0.001  # seconds for other requests between two waits
 
 T = TypeVar("T")
 
@@ -56,7 +63,7 @@ class GroupCommit:
         self._connection = connection
         self._work = work
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dojang-sqlite")
+        self._disk = DiskThread(connection)
         self._waiting: deque[_Unit] = deque()
         self._busy_since: float | None = None
         self._running = False
@@ -84,10 +91,11 @@ class GroupCommit:
         """Answer what was accepted, then stop."""
         self._closed = True
         await self._idle.wait()
-        self._thread.shutdown()
+        self._disk.stop()
 
     def _write_group(self) -> None:
         try:
+            self._undo()
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             self._wait_or_fail(error)
@@ -98,13 +106,12 @@ class GroupCommit:
             self._work.begin()
             outcomes = [self._write_unit(unit) for unit in units]
             self._work.end()
-        except sqlite3.Error:
-            self._undo()
+        except Exception:  # noqa: BLE001  the queue must move on, whatever happened
             self._fail(units)
             self._continue()
             return
-        synced = self._loop.run_in_executor(self._thread, self._sync)
-        synced.add_done_callback(partial(self._answer, units, outcomes))
+        self._disk.begin()
+        self._wait_for_disk(FIRST_WAIT, units, outcomes)
 
     def _wait_or_fail(self, error: sqlite3.Error) -> None:
         now = self._loop.time()
@@ -133,21 +140,17 @@ class GroupCommit:
         execute("RELEASE unit")
         return _Outcome(unit.answer, result, None)
 
-    def _sync(self) -> None:
-        try:
-            self._connection.execute("COMMIT")
-        except sqlite3.Error:
-            self._undo()
-            raise
-
     def _undo(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
-    def _answer(
-        self, units: list[_Unit], outcomes: list[_Outcome], synced: asyncio.Future[None]
-    ) -> None:
-        if synced.exception() is not None:
+    def _wait_for_disk(self, wait: float, units: list[_Unit], outcomes: list[_Outcome]) -> None:
+        try:
+            failure = self._disk.finish(wait)
+        except Empty:
+            self._loop.call_later(PAUSE, self._wait_for_disk, WAIT, units, outcomes)
+            return
+        if failure is not None:
             self._fail(units)  # also those refused: what they conflicted with was not written
         else:
             self._work.settle(written=True)
@@ -161,6 +164,8 @@ class GroupCommit:
         self._continue()
 
     def _fail(self, units: list[_Unit]) -> None:
+        with suppress(sqlite3.Error):
+            self._undo()
         self._work.settle(written=False)
         for _, answer in units:
             if not answer.done():
