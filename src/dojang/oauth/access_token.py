@@ -1,4 +1,4 @@
-"""Claims of an access token: RFC 9068 §2.2 for every issuer, and `grant` and `rev` of ours.
+"""Claims of an access token: RFC 9068 §2.2.
 
 Owns what the claims must be and what is compared with what the caller expects. Proving the
 signature or the seal comes before, revocation after; neither is done here.
@@ -6,12 +6,9 @@ signature or the seal comes before, revocation after; neither is done here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from dojang.jose.errors import InvalidToken, Reason
-from dojang.oauth.revocation_fact import Rev
-from dojang.oauth.scopes import build_scope
 
 MEDIA_TYPE: Final = "at+jwt"  # RFC 9068 §2.1
 MAX_LEEWAY: Final = 60  # seconds
@@ -49,37 +46,6 @@ class AccessToken:
 
     def __repr__(self) -> str:
         return f"AccessToken(token_id={self.token_id!r})"
-
-
-def build_claims(
-    *,
-    issuer: str,
-    subject: str,
-    audience: str,
-    client_id: str,
-    scopes: Iterable[str],
-    issued_at: int,
-    expires_at: int,
-    token_id: str,
-    grant: str,
-    rev: Rev,
-) -> dict[str, Any]:
-    """The claims of a token of ours, JWT or opaque. Times are seconds since 1970.
-
-    Raises `ValueError` for a scope name that RFC 6749 §3.3 does not allow.
-    """
-    return {
-        "iss": issuer,
-        "sub": subject,
-        "aud": audience,
-        "client_id": client_id,
-        "exp": expires_at,
-        "iat": issued_at,
-        "jti": token_id,
-        "scope": build_scope(scopes),
-        "grant": grant,
-        "rev": [rev.epoch, rev.number],
-    }
 
 
 def parse_access_token(claims: dict[str, Any], *, introspected: bool = False) -> AccessToken:
@@ -151,16 +117,3 @@ def check_access_token(
         raise InvalidToken(Reason.NOT_YET_VALID, "nbf is to come")
     if token.issued_at is not None and now < token.issued_at - leeway:
         raise InvalidToken(Reason.NOT_YET_VALID, "iat is to come")
-
-
-def parse_rev(claims: Mapping[str, Any]) -> Rev:
-    """The position in the record of facts that a token of ours was allowed at.
-
-    Raises `InvalidToken(BAD_CLAIM)`.
-    """
-    match claims.get("rev"):
-        case [int(epoch), int(number)] if (
-            type(epoch) is int and type(number) is int and epoch >= 0 and number >= 0
-        ):
-            return Rev(epoch, number)
-    raise _bad("rev is not a position")
