@@ -10,7 +10,7 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from dojang.jose import json_object
@@ -61,9 +61,7 @@ class Response(NamedTuple):
     body: bytes
 
 
-def build_json(
-    status: int, document: Mapping[str, object], *headers: tuple[bytes, bytes]
-) -> Response:
+def build_json(status: int, document: dict[str, Any], *headers: tuple[bytes, bytes]) -> Response:
     """A JSON response that no cache may keep (RFC 6749 §5.1)."""
     return Response(status, (JSON, *NO_STORE, *headers), json_object.dump(document))
 
