@@ -140,10 +140,10 @@ def _flatten(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield prefix + key, value
 
 
-def _describe_unknown(name: str, known: Collection[str]) -> str:
+def _describe_unknown(name: str, known: Collection[str], *, likeness: float = 0.6) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    near = get_close_matches(name, sorted(known), n=1, cutoff=likeness)
     if not near:
         near = [each for each in sorted(known) if each.rpartition(".")[2] == name]
     return f"no such setting; did you mean {near[0]}?" if near else "no such setting; take it out"
@@ -154,7 +154,7 @@ def _find_unknown_variables(environ: Mapping[str, str]) -> list[Problem]:
     problems = []
     for name in sorted(environ):
         if name.startswith("DOJANG_") and name not in known:
-            what = _describe_unknown(name, known)
+            what = _describe_unknown(name, known, likeness=0.6 if "__" in name else 0.85)
             # Others may begin so too; one that looks like a setting is a slip of the pen.
             if "__" in name or "did you mean" in what:
                 problems.append(Problem(f"environment: {name}", what))

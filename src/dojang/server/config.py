@@ -122,10 +122,12 @@ def check_issuer_setting(issuer: str) -> None:
 
 
 def check_proxy(network: str) -> None:
-    """Raises `ValueError` unless `network` is an address or a network."""
+    """Raises `ValueError` unless `network` is an address, a network, or `unix` (any socket)."""
+    if network == "unix":
+        return
     try:
         ip_network(network)
     except ValueError:
         raise ValueError(
-            "a proxy is an address or a network, such as 10.0.0.7 or 10.0.0.0/24"
+            "a proxy is an address, a network or unix: 10.0.0.7, 10.0.0.0/24"
         ) from None
