@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.figures import SERVER, Measured
 from bench.load import Call, Load, put_load, send
 from bench.machine import BenchBroken, processor_seconds
-from bench.rounds import alternate, interval, ratio
+from bench.rounds import Interval, alternate, interval, ratio
 from bench.servers import SCOPE, AuthorizationServer, token_call
 
 INTROSPECTED = 500  # tokens: fewer than the 1,000 entries that the peer's memory holds
@@ -83,8 +83,18 @@ def measure_endpoints(
             rounds,
             ours=f"{ours.summary()['rate']:,.0f} /s",
             theirs=f"{theirs.summary()['rate']:,.0f} /s",
-            detail={server.name: sides[server.name].summary() for server in servers},
+            detail={
+                **{server.name: sides[server.name].summary() for server in servers},
+                "processor_ratio": asdict(_processor_ratio(ours, theirs)),
+            },
         )
+
+
+def _processor_ratio(ours: Side, theirs: Side) -> Interval:
+    """The ratio that rates would have if nothing else used the cores."""
+    return interval(
+        [their / our for our, their in zip(ours.processor, theirs.processor, strict=True)]
+    )
 
 
 def check_answer(

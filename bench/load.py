@@ -86,7 +86,7 @@ def put_load(origin: str, calls: Sequence[Call], *, seconds: int, folder: Path) 
         raise BenchBroken("wrk is missing (`./run bench` installs it on Debian)")
     requests = folder / "requests.txt"
     requests.write_text("".join(call.line + "\n" for call in calls))
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency"]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
     done = subprocess.run(
         pinned(load_core(), [*command, "-s", SCRIPT, origin, "--", requests]),
         capture_output=True,
