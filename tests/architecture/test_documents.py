@@ -1,15 +1,18 @@
 """What the documents say exists: links, commands, and examples that run."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import typer
 
 from dojang.cli.application import app
 from dojang.cli.config_settings import SETTINGS
+from dojang.cli.demo.report import Report
 from dojang.resource.errors import RefusalReason
 from dojang.server.administration import OPERATIONS
 from dojang.testing import Issuer
@@ -115,6 +118,11 @@ def test_the_reference_lists_what_there_is() -> None:
 
     errors = set(re.findall(r"`(\w+)`", (reference / "errors.md").read_text()))
     assert set(RefusalReason) - errors == set()
+
+
+def test_the_schema_of_the_demo_is_the_one_shown() -> None:
+    (shown,) = find_blocks(ROOT / "docs" / "reference" / "demo.md", "json")
+    assert json.loads(shown) == msgspec.json.schema(Report)
 
 
 def test_the_korean_readme_shows_the_same_code() -> None:
