@@ -162,6 +162,31 @@ def test_any_header_is_credentials_or_an_invalid_client(value: bytes) -> None:
             assert refused.code is ErrorCode.INVALID_CLIENT  # noqa: PT017
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Basic YT!pi",
+        b"Basic YTpi*",
+        b"Basic YT\npi",
+        b"Basic YT pi",
+        b"Basic YTpiOmM",
+        b"Basic YTpiOmM==",
+        basic_raw(b"a%zz:b")[1],
+        basic_raw(b"a:b%")[1],
+        basic_raw(b"a:%4")[1],
+        basic_raw(b"a:%ff")[1],
+    ],
+)
+@pytest.mark.proves("C47")
+def test_credentials_have_one_spelling(value: bytes) -> None:
+    with pytest.raises(OAuthError) as refused:
+        parse_basic(value)
+    assert (refused.value.code, refused.value.reason) == (
+        ErrorCode.INVALID_CLIENT,
+        "basic_malformed",
+    )
+
+
 @pytest.mark.parametrize("scheme", [b"Basic", b"basic", b"BASIC"])
 @pytest.mark.proves("C47")
 def test_the_scheme_has_no_case(scheme: bytes) -> None:

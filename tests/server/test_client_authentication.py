@@ -3,12 +3,15 @@
 from base64 import b64encode
 
 import pytest
+from msgspec.structs import replace
 
+from dojang.server.ports import PutClient
 from dojang.server.provider import Provider
 from dojang.testing import Issuer
 from dojang.testing.inline import run
 from tests.server.front_door import (
     GRANT,
+    NOW,
     ORDERS,
     basic,
     basic_of,
@@ -225,6 +228,18 @@ def test_without_an_overlap_every_old_secret_ends_at_once(issuer: Issuer) -> Non
     assert post(issuer, "/token", GRANT, first).status == 401
     assert post(issuer, "/token", GRANT, basic("shop", second)).status == 401
     assert post(issuer, "/token", GRANT, basic("shop", third)).status == 200
+
+
+@each_endpoint
+@pytest.mark.proves("C45", "C119")
+def test_a_client_whose_secrets_all_ended_has_none(issuer: Issuer, path: str) -> None:
+    store = issuer.provider.store
+    client = run(store.find_client("shop"))
+    assert client is not None
+    ended = tuple(replace(secret, expires_at=NOW) for secret in client.secrets)
+    run(store.commit([PutClient(replace(client, secrets=ended, version=2))]))
+    for header in (basic_of(issuer, "shop"), basic("shop", ""), basic("shop", "x")):
+        assert refusal(post(issuer, path, FORMS[path], header)) == (401, "invalid_client")
 
 
 @pytest.mark.proves("C119")

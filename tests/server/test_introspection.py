@@ -129,6 +129,14 @@ def test_no_other_bearer_token_authenticates(issuer: Issuer, token: str) -> None
 
 
 @pytest.mark.proves("C85")
+def test_a_scope_of_that_name_at_another_resource_does_not(issuer: Issuer, token: str) -> None:
+    issuer.add_resource("urn:third", ["introspect"])
+    caller = issuer.token(scopes=["introspect"], audience="urn:third", client_id="orders2")
+    answer = post(issuer, "/introspect", {"token": token}, bearer(caller))
+    assert refusal(answer) == (401, "invalid_token")
+
+
+@pytest.mark.proves("C85")
 def test_the_scope_of_the_callers_token_counts(issuer: Issuer, token: str) -> None:
     audience = issuer.provider.introspection_audience
     wider = Resource(identifier=audience, scopes=("introspect", "other"), version=2)
