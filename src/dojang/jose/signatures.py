@@ -119,8 +119,7 @@ def _build_ecdsa_verify(row: Algorithm, key: ec.EllipticCurvePublicKey) -> Verif
             raise InvalidSignature
         r_first, s_first = r[0], s[0]
         if r_first and s_first:
-            head, middle = frames[r_first > 0x7F][s_first > 0x7F]
-            der = head + r + middle + s
+            der = frames[r_first > 0x7F][s_first > 0x7F] % (r, s)
         else:
             der = _der_integer(r) + _der_integer(s)
             der = _der_head(0x30, len(der)) + der
@@ -129,11 +128,12 @@ def _build_ecdsa_verify(row: Algorithm, key: ec.EllipticCurvePublicKey) -> Verif
     return verify
 
 
-def _der_frame(width: int, pad_r: int, pad_s: int) -> tuple[bytes, bytes]:
-    """What stands before r and before s when both fill their width; padded ones are high."""
+def _der_frame(width: int, pad_r: int, pad_s: int) -> bytes:
+    """The format of a signature whose r and s fill their width; high ones are padded."""
     before_r = _der_head(0x02, width + pad_r) + bytes(pad_r)
     before_s = _der_head(0x02, width + pad_s) + bytes(pad_s)
-    return _der_head(0x30, len(before_r + before_s) + 2 * width) + before_r, before_s
+    length = len(before_r) + len(before_s) + 2 * width
+    return _der_head(0x30, length) + before_r + b"%b" + before_s + b"%b"
 
 
 def _der_integer(octets: bytes) -> bytes:
