@@ -16,10 +16,11 @@ from dojang.jose.errors import InvalidToken
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Rev
 from dojang.server.ids import new_id
-from dojang.server.keyring import KeyRing
+from dojang.server.keyring import KeyRing, SigningView
 from dojang.server.model import Client, Position, Resource, StandingGrant, TokenFormat
 
 OPAQUE_PREFIX: Final = "dojang_at_"
+MOST_KNOWN: Final = 8192  # tokens, of about 2 KB each
 _SEAL_CONTEXT: Final = b"dojang access token"
 
 
@@ -91,9 +92,33 @@ def issue_access_token(
     return signer.sign(payload)
 
 
-def parse_access_token(keys: KeyRing, token: str, *, now: int) -> PresentedAccessToken | None:
-    """A token that this server made; None for anything else, whatever is wrong with it."""
-    view = keys.at(now)
+class TokenReader:
+    """Reads tokens that come back. One that proved genuine is not opened again under the same
+    keys; whether it is still good is asked every time, and not here."""
+
+    __slots__ = ("_keys", "_known", "_view")
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys = keys
+        self._view: SigningView | None = None
+        self._known: dict[str, PresentedAccessToken] = {}
+
+    def parse(self, token: str, *, now: int) -> PresentedAccessToken | None:
+        """A token that this server made; None for anything else, whatever is wrong with it."""
+        view = self._keys.at(now)
+        if view is not self._view:
+            self._view, self._known = view, {}
+        presented = self._known.get(token)
+        if presented is None:
+            presented = _open(view, token)
+            if presented is not None:
+                if len(self._known) >= MOST_KNOWN:
+                    del self._known[next(iter(self._known))]
+                self._known[token] = presented
+        return presented
+
+
+def _open(view: SigningView, token: str) -> PresentedAccessToken | None:
     try:
         if token.startswith(OPAQUE_PREFIX):
             if view.seals is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from dojang.server.access_tokens import AccessToken, parse_access_token
+from dojang.server.access_tokens import AccessToken
 from dojang.server.model import Resource
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
     and 6. still holds the grant. Raises `Unavailable`.
     """
     state = provider.state
-    presented = parse_access_token(state.keys, token, now=now)
+    presented = state.tokens.parse(token, now=now)
     if presented is None:
         return None
     claims = presented.claims

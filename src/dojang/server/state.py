@@ -14,6 +14,7 @@ from typing import Final
 
 from dojang.jose.seal import SealKey
 from dojang.oauth.revocation_fact import Rev
+from dojang.server.access_tokens import TokenReader
 from dojang.server.keyring import KeyRing
 from dojang.server.model import Client, Position, Resource
 from dojang.server.ports import Store
@@ -33,6 +34,7 @@ class State:
         self.position = Position(0, 0, -1)
         self.resources: Mapping[str, Resource] = {}
         self.keys = KeyRing(encryption_key)
+        self.tokens = TokenReader(self.keys)
         self.revocations = RevocationView(BEGINNING)
 
     async def reach_barrier(self) -> Position:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from dojang.oauth.revocation_fact import FactKind
-from dojang.server.access_tokens import parse_access_token
 from dojang.server.admin.clients import load_client
 from dojang.server.admin.errors import check_text, invalid
 from dojang.server.lifetimes import DRAIN
@@ -43,7 +42,7 @@ async def revoke_token(provider: Provider, actor: str, asked: RevokeToken) -> di
     jti = asked.jti
     if asked.token is not None:
         now = int(provider.clock.now())
-        presented = parse_access_token(provider.state.keys, asked.token, now=now)
+        presented = provider.state.tokens.parse(asked.token, now=now)
         if presented is None:
             raise invalid("token: this server did not make it, or its key is gone")
         jti = presented.claims.jti
