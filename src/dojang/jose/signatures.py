@@ -7,13 +7,14 @@ JOSE writes ECDSA signatures as r‖s of fixed width (RFC 7518 §3.4), the libra
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Callable
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 from dojang.jose.algorithms import ALGORITHMS, Algorithm
 
@@ -51,6 +52,9 @@ CURVES = {
 }
 
 _HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+# hashlib costs less a call than the library's own hash, so messages are hashed before it.
+_DIGESTS = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
+_PREHASHED = {name: utils.Prehashed(algorithm) for name, algorithm in _HASHES.items()}
 
 
 def _padding(row: Algorithm) -> padding.PKCS1v15 | padding.PSS:
@@ -80,8 +84,7 @@ def build_sign(algorithm: str, key: PrivateKey | bytes) -> Sign:
         secret, name = key, row.hash_name
         return lambda signing_input: hmac.digest(secret, signing_input, name)
     if isinstance(key, rsa.RSAPrivateKey):
-        rsa_sign, scheme, digest = key.sign, _padding(row), _HASHES[row.hash_name]
-        return lambda signing_input: rsa_sign(signing_input, scheme, digest)
+        return _build_rsa_sign(row, key)
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return _build_ecdsa_sign(row, key)
     return key.sign
@@ -98,17 +101,29 @@ def _build_hmac_verify(row: Algorithm, secret: bytes) -> Verify:
 
 
 def _build_rsa_verify(row: Algorithm, key: rsa.RSAPublicKey) -> Verify:
-    rsa_verify, scheme, digest = key.verify, _padding(row), _HASHES[row.hash_name]
+    rsa_verify, scheme, prehashed = key.verify, _padding(row), _PREHASHED[row.hash_name]
+    digest = _DIGESTS[row.hash_name]
 
     def verify(signature: bytes, signing_input: bytes) -> None:
-        rsa_verify(signature, signing_input, scheme, digest)
+        rsa_verify(signature, digest(signing_input).digest(), scheme, prehashed)
 
     return verify
 
 
+def _build_rsa_sign(row: Algorithm, key: rsa.RSAPrivateKey) -> Sign:
+    rsa_sign, scheme, prehashed = key.sign, _padding(row), _PREHASHED[row.hash_name]
+    digest = _DIGESTS[row.hash_name]
+
+    def sign(signing_input: bytes) -> bytes:
+        return rsa_sign(digest(signing_input).digest(), scheme, prehashed)
+
+    return sign
+
+
 def _build_ecdsa_verify(row: Algorithm, key: ec.EllipticCurvePublicKey) -> Verify:
     curve = CURVES[row.curve]
-    ecdsa_verify, ecdsa = key.verify, ec.ECDSA(_HASHES[row.hash_name])
+    ecdsa_verify, ecdsa = key.verify, ec.ECDSA(_PREHASHED[row.hash_name])
+    digest = _DIGESTS[row.hash_name]
     width, end = curve.width, curve.order.to_bytes(curve.width, "big")
     frames = [[_der_frame(width, pad_r, pad_s) for pad_s in (0, 1)] for pad_r in (0, 1)]
 
@@ -123,7 +138,7 @@ def _build_ecdsa_verify(row: Algorithm, key: ec.EllipticCurvePublicKey) -> Verif
         else:
             der = _der_integer(r) + _der_integer(s)
             der = _der_head(0x30, len(der)) + der
-        ecdsa_verify(der, signing_input, ecdsa)
+        ecdsa_verify(der, digest(signing_input).digest(), ecdsa)
 
     return verify
 
@@ -151,11 +166,12 @@ def _der_head(tag: int, length: int) -> bytes:
 
 def _build_ecdsa_sign(row: Algorithm, key: ec.EllipticCurvePrivateKey) -> Sign:
     width = CURVES[row.curve].width
-    ecdsa_sign, ecdsa = key.sign, ec.ECDSA(_HASHES[row.hash_name])
+    ecdsa_sign, ecdsa = key.sign, ec.ECDSA(_PREHASHED[row.hash_name])
+    digest = _DIGESTS[row.hash_name]
 
     def sign(signing_input: bytes) -> bytes:
         # 30 len 02 len r 02 len s; from 128 bytes on the first length takes two bytes.
-        der = ecdsa_sign(signing_input, ecdsa)
+        der = ecdsa_sign(digest(signing_input).digest(), ecdsa)
         start = 4 if der[1] < 0x80 else 5
         end = start + der[start - 1]
         r, s = der[start:end], der[end + 2 :]
