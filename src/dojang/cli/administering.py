@@ -13,7 +13,6 @@ import msgspec
 from dojang.cli.admin_client import AdminClient
 from dojang.cli.config_loading import find_config_file, load_config
 from dojang.cli.errors import Exit, Failure
-from dojang.cli.opening import open_provider
 from dojang.oauth.errors import Unavailable
 from dojang.server.administration import OPERATIONS, OperationRefused, perform
 from dojang.server.config import Config
@@ -46,6 +45,8 @@ def administer(flag: Path | None, name: str, parameters: Mapping[str, Any]) -> d
 
 async def perform_here(config: Config, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """One operation on the store itself. Raises `Failure`."""
+    from dojang.cli.opening import open_provider
+
     operation = OPERATIONS[name]
     try:
         converted = msgspec.convert(dict(parameters), operation.parameters)

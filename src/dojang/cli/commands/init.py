@@ -12,7 +12,6 @@ import typer
 
 from dojang.cli.config_loading import FILE_NAME, Problem, load_config
 from dojang.cli.errors import Failure
-from dojang.cli.opening import OPENING_ERRORS, explain
 from dojang.cli.options import JsonOption
 from dojang.cli.output import show_json
 from dojang.cli.secret_input import write_secret
@@ -167,7 +166,6 @@ async def _make(plan: _Plan) -> None:
     from dojang.clock import SYSTEM_CLOCK
     from dojang.server.ports import Conflict
     from dojang.server.provider import initialise
-    from dojang.storage.migrate import upgrade
 
     config_file, key_file, operator_file, *_ = plan.files
     key = os.urandom(ENCRYPTION_KEY_BYTES)
@@ -177,7 +175,7 @@ async def _make(plan: _Plan) -> None:
     try:
         needed = {"storage.url", "keys.encryption_key"}
         config = load_config(draft, environ={}, secrets=needed).config
-        await _fill(config, upgrade)
+        await _make_schema(config)
         async with open_bare_store(config) as store:
             try:
                 await initialise(
@@ -201,9 +199,12 @@ async def _make(plan: _Plan) -> None:
         draft.unlink(missing_ok=True)
 
 
-async def _fill(config: Config, upgrade: object) -> None:
+async def _make_schema(config: Config) -> None:
+    from dojang.cli.opening import OPENING_ERRORS, explain
+    from dojang.storage.migrate import upgrade
+
     try:
-        await upgrade(config.storage.url)  # type: ignore[operator]
+        await upgrade(config.storage.url)
     except OPENING_ERRORS as error:
         raise explain(error, config) from error
 

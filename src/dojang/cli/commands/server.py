@@ -12,7 +12,6 @@ from dojang.cli.administering import administer
 from dojang.cli.config_loading import find_config_file, load_config
 from dojang.cli.doors import fail_unreachable, find_door
 from dojang.cli.errors import Exit, Failure
-from dojang.cli.opening import OPENING_ERRORS, explain
 from dojang.cli.options import ConfigOption, JsonOption
 from dojang.cli.output import show_facts, show_json
 from dojang.fetch import FetchFailed, FetchRequest
@@ -57,6 +56,7 @@ def migrate(
     as_json: JsonOption = False,
 ) -> int:
     """Bring the database's schema to what this version needs."""
+    from dojang.cli.opening import OPENING_ERRORS, explain
     from dojang.storage import migrate as migrations
     from dojang.storage.revisions import NEEDED
 
