@@ -44,7 +44,7 @@ def ask(issuer: Issuer, client_id: str, **form: str) -> Response:
 
 
 @pytest.mark.parametrize("token_format", TokenFormat)
-@pytest.mark.proves("C52", "C53")
+@pytest.mark.proves("C52", "C53", "C119")
 def test_the_answer_is_exactly_a_token(issuer: Issuer, token_format: TokenFormat) -> None:
     issuer.add_resource("urn:third", ["read"], token_format=token_format)
     issuer.add_client("third", {"urn:third": ["read"]})
