@@ -34,8 +34,9 @@ _log = logging.getLogger("dojang.resource")
 
 class Protect:
     """An ASGI application around another: what `policy` protects needs a token, the rest is left
-    alone. The application finds the `VerifiedToken` at `scope["state"]["verified_token"]`
-    (Starlette: `request.state.verified_token`).
+    alone. Paths are those of the application's own routes, wherever it is mounted. It finds the
+    `VerifiedToken` at `scope["state"]["verified_token"]` (Starlette:
+    `request.state.verified_token`).
 
     `entry_point` and `denied` replace the answer to who is not (400, 401) and to who may not (403):
     given the scope and the refusal, they give an ASGI application, such as any response of
@@ -82,16 +83,24 @@ class Protect:
             self._gate.verifier.ready()  # keys are fetched while the application starts
         if kind not in ("http", "websocket"):
             await self._app(scope, receive, send)
-        elif kind == "http" and scope["path"] == self._gate.metadata_path:
+            return
+        path = find_path(scope)
+        if kind == "http" and path == self._gate.metadata_path:
             await _send_http(send, self._metadata)
-        elif _is_preflight(scope) or not self._policy.covers(scope["path"]):
+        elif _is_preflight(scope) or not self._covers(scope, path):
             await self._app(scope, receive, send)
         else:
-            await self._guard(scope, receive, send)
+            await self._guard(scope, path, receive, send)
 
-    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _covers(self, scope: Scope, path: str) -> bool:
+        """Whether the policy protects the request, also where the application compares its routes
+        with the whole path in spite of `root_path`."""
+        covers = self._policy.covers
+        return covers(path) or (path != scope["path"] and covers(scope["path"]))
+
+    async def _guard(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
         try:
-            route = self._policy.find(scope.get("method", "GET"), scope["path"])
+            route = self._policy.find(scope.get("method", "GET"), path)
             if route.rule is not None:
                 token = await self._gate.admit(build_head(scope), route.rule)
                 state = {**(scope.get("state") or {}), STATE: token}
@@ -125,6 +134,16 @@ def build_head(scope: Scope) -> RequestHead:
         scope["headers"],
         websocket=scope["type"] == "websocket",
     )
+
+
+def find_path(scope: Scope) -> str:
+    """The path that the application compares its routes with: without `root_path`, under which a
+    server or another application has mounted it. Servers differ in whether `path` begins with it.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    rest = path.removeprefix(root)
+    return rest if rest[:1] == "/" else path if rest else "/"
 
 
 def _is_preflight(scope: Scope) -> bool:
