@@ -93,6 +93,8 @@ def test_only_what_the_server_does_stands_in_it(issuer: Issuer) -> None:
     "url",
     [
         "http://issuer.test",
+        "https://issuer.test/",
+        "https://issuer.test/tenant/",
         "https://issuer.test?x=1",
         "https://issuer.test#x",
         "https://user@issuer.test",
@@ -102,7 +104,7 @@ def test_only_what_the_server_does_stands_in_it(issuer: Issuer) -> None:
 )
 @pytest.mark.proves("C94")
 def test_a_server_under_a_bad_name_does_not_start(url: str) -> None:
-    with pytest.raises(ValueError, match=r"URL|issuer"):
+    with pytest.raises(ValueError, match=r"URL|issuer|https"):
         run(
             initialise(
                 issuer=url,

@@ -306,3 +306,26 @@ def test_an_opaque_token_says_nothing(issuer: Issuer) -> None:
     again = issuer.token(scopes=["read"], audience="urn:third", client_id="secretive")
     start = len("dojang_at_") + 5
     assert token[start : start + 20] != again[start : start + 20]
+
+
+@pytest.mark.parametrize("algorithm", ["RS512", "ES512"])
+@pytest.mark.proves("C51")
+def test_the_largest_resource_there_can_be_has_tokens_that_verify(algorithm: str) -> None:
+    issuer = open_issuer("https://issuer.test/" + "t" * 200)
+    scopes = ["s" * 127 + str(number) for number in range(10, 25)]
+    audience = "https://" + "x" * 1016
+    issuer.add_resource(audience, scopes, algorithm=algorithm)
+    token = issuer.token(scopes=scopes, audience=audience, client_id="c" * 128)
+    assert issuer.introspect(token, audience=audience)["active"] is True
+    for larger in ({"scopes": [*scopes, "s" * 200]}, {"identifier": audience + "x"}):
+        asked = {"identifier": "urn:x", "scopes": ["a"]} | larger
+        with pytest.raises(OperationRefused):
+            issuer.perform("resource.add", **asked)
+
+
+@pytest.mark.proves("C51")
+def test_a_scope_stands_once(issuer: Issuer) -> None:
+    with pytest.raises(OperationRefused, match="twice"):
+        issuer.add_resource("urn:third", ["a", "b", "a"])
+    issuer.add_client("eager", {ORDERS: ["read", "write", "read"]})
+    assert read(ask(issuer, "eager"))["scope"] == "read write"

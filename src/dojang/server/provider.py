@@ -11,7 +11,7 @@ from typing import Final, Protocol, Self, TypeVar
 from dojang.clock import Clock
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
-from dojang.oauth.urls import check_issuer
+from dojang.server.config import check_issuer_setting
 from dojang.server.keyring import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
 from dojang.server.ports import Change, Conflict, PutResource, Store
@@ -62,7 +62,7 @@ class Provider:
         encryption_key: SealKey,
         offload: Offload = run_inline,
     ) -> None:
-        check_issuer(issuer)
+        check_issuer_setting(issuer)
         self.issuer: Final = issuer
         self.store: Final = store
         self.clock: Final = clock

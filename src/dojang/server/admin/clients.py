@@ -196,7 +196,8 @@ def _make_grant(provider: Provider, wanted: GrantWanted, now_ms: int) -> Standin
         raise invalid(
             f"grants: the scopes at {wanted.resource} must be of {', '.join(resource.scopes)}"
         )
-    return StandingGrant(grant_id=new_id(now_ms), resource=wanted.resource, scopes=wanted.scopes)
+    scopes = tuple(dict.fromkeys(wanted.scopes))
+    return StandingGrant(grant_id=new_id(now_ms), resource=wanted.resource, scopes=scopes)
 
 
 def check_client_id(parameter: str, client_id: str) -> None:

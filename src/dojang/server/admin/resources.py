@@ -23,7 +23,7 @@ SIGNING_ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
 LONGEST_IDENTIFIER: Final = 1024
-LONGEST_SCOPES: Final = 4096
+LONGEST_SCOPES: Final = 2048
 
 
 class AddResource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +51,8 @@ async def add_resource(provider: Provider, actor: str, asked: AddResource) -> di
             check_scope_name(scope)
         except ValueError as error:
             raise invalid(f"scopes: {error}") from error
+    if len(set(asked.scopes)) != len(asked.scopes):
+        raise invalid("scopes: one of them stands twice")
     if len(" ".join(asked.scopes)) > LONGEST_SCOPES:
         raise invalid(f"scopes: together {LONGEST_SCOPES} characters at most; they go into tokens")
     for client_id in asked.introspectors:
