@@ -70,7 +70,7 @@ def find_free_ports(count: int) -> list[int]:
 class Installation:
     """What `dojang init` made, and its server while it runs."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *options: str) -> None:
         self.directory = directory
         self.public, self.management = find_free_ports(2)
         self.issuer = f"http://127.0.0.1:{self.public}"
@@ -78,6 +78,7 @@ class Installation:
             "init",
             f"--public=127.0.0.1:{self.public}",
             f"--management=127.0.0.1:{self.management}",
+            *options,
         )
         self.log = ""
         self._server: subprocess.Popen[str] | None = None
