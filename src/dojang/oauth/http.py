@@ -145,6 +145,8 @@ _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def _decode(encoded: str) -> str:
+    # What URIs are full of; a colon or a slash in its place makes or breaks no other escape.
+    encoded = encoded.replace("%3A", ":").replace("%2F", "/")
     if "%" not in encoded and "+" not in encoded:
         return encoded
     if _BROKEN_ESCAPE.search(encoded):

@@ -67,7 +67,7 @@ def parse_credentials(request: Request, form: Mapping[str, str]) -> PresentedCre
 
 def check_single_method(*presented: object) -> None:
     """Raises `OAuthError(INVALID_REQUEST)` where more than one is not None (RFC 6749 §2.3)."""
-    if sum(each is not None for each in presented) > 1:
+    if presented.count(None) < len(presented) - 1:
         raise OAuthError(
             ErrorCode.INVALID_REQUEST,
             "The client authenticates in more than one way.",

@@ -50,6 +50,6 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
     client = await state.find_client(claims.client_id)
     if client is None or not client.enabled:
         return None
-    if not any(grant.grant_id == claims.grant for grant in client.grants):
+    if claims.grant not in [grant.grant_id for grant in client.grants]:
         return None
     return LiveToken(claims, resource)
