@@ -12,6 +12,7 @@ AMBIGUOUS = {
     "content-length twice": POST + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\na",
     "content-length list": POST + b"Content-Length: 1, 1\r\n\r\na",
     "content-length sign": POST + b"Content-Length: +1\r\n\r\na",
+    "content-length of many zeros": POST + b"Content-Length: " + b"0" * 5000 + b"1\r\n\r\na",
     "content-length overflow": POST + b"Content-Length: 18446744073709551617\r\n\r\na",
     "length and coding": POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "coding and length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
@@ -21,6 +22,8 @@ AMBIGUOUS = {
     "coding before chunked": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "coding unknown": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
     "coding identity": POST + b"Transfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    "coding identity and chunked": POST
+    + b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "coding with a tab": POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
     "coding in 1.0": b"POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "folded header": POST + b"X: a\r\n b\r\n\r\n",
@@ -47,6 +50,7 @@ AMBIGUOUS = {
     "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "upgrade with content": POST
     + b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
+    "a tunnel with content": b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
     "a method in lower case": b"post /echo HTTP/1.1\r\nHost: a\r\n\r\n",
     "eight bits in the target": b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -84,3 +88,11 @@ async def test_only_the_exact_path_leads_to_an_endpoint(target: str) -> None:
             b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % target.encode(),
         )
     assert received.split(b" ")[1] in {b"404", b"400"}
+
+
+async def test_a_tunnel_is_refused_and_nothing_after_it_is_answered() -> None:
+    async with serving(ROUTES) as site:
+        received = await exchange(site.address, b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n" + NEXT)
+    assert received.startswith(b"HTTP/1.1 404 ")
+    assert b"connection: close\r\n" in received
+    assert b"at once" not in received

@@ -27,6 +27,8 @@ IDLE: Final = 1
 HEAD: Final = 2
 BODY: Final = 3
 
+LONGEST_LENGTH: Final = 20  # digits of 64 bits
+
 _VARY: Final = build_lines(VARY_ORIGIN)
 
 
@@ -162,10 +164,12 @@ class Reader:
             size = sum(len(name) + len(value) + 4 for name, value in headers)
             self._check_head_size(size + len(self._target))
             self._head_bytes = 0
-        if len(fields) != len(headers) and [name for name, _ in headers].count(b"host") > 1:
-            self._refuse(BAD_REQUEST, "repeated_host")  # RFC 9112 §3.2
+        if len(fields) != len(headers):
+            self._check_repeated([name for name, _ in headers])
         length = fields.get(b"content-length")
         if length is not None:
+            if len(length) > LONGEST_LENGTH:  # zeros in front: the parser takes any number of them
+                self._refuse(BAD_REQUEST, "long_number")
             if int(length) > self._service.limits.body_bytes:
                 self._refuse(TOO_LARGE, "large_content")
         elif b"transfer-encoding" in fields:
@@ -190,11 +194,11 @@ class Reader:
         fields = self._fields
         parser = self._parser
         keep = parser.should_keep_alive()
-        if not keep or b"connection" in fields:
+        method = parser.get_method()
+        if not keep or b"connection" in fields or method == b"CONNECT":
             keep = self._check_version(keep=keep)
         elif b"host" not in fields:
             self._refuse(BAD_REQUEST, "no_host")  # RFC 9112 §3.2
-        method = parser.get_method()
         target = self._target
         routes = self._routes
         place, path, query = routes.exact.get(target) or routes.find(target)
@@ -233,7 +237,8 @@ class Reader:
         elif b"host" not in self._fields:
             self._refuse(BAD_REQUEST, "no_host")
         if self._parser.should_upgrade():
-            # No upgrade is offered (RFC 9110 §7.8); the parser has passed the content by.
+            # No upgrade and no tunnel is offered (RFC 9110 §7.8, §9.3.6); the parser has passed
+            # the content by.
             if b"content-length" in self._fields or b"transfer-encoding" in self._fields:
                 self._refuse(BAD_REQUEST, "upgrade_with_content")
             return False
@@ -245,6 +250,12 @@ class Reader:
             self._refuse(LONG_TARGET, "long_target")
         if size > limits.head_bytes:
             self._refuse(LARGE_HEAD, "large_head")
+
+    def _check_repeated(self, names: list[bytes]) -> None:
+        if names.count(b"host") > 1:
+            self._refuse(BAD_REQUEST, "repeated_host")  # RFC 9112 §3.2
+        if names.count(b"transfer-encoding") > 1:
+            self._refuse(NOT_IMPLEMENTED, "transfer_coding")
 
     def _check_transfer_coding(self, coding: bytes) -> None:
         # RFC 9112 §6.1: codings that are not understood, and any in HTTP/1.0.
