@@ -9,6 +9,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 from dojang.cli.demo.report import Report, Revocation, Strategy, Takeback
 
@@ -53,9 +54,8 @@ class Screen:
 
     def promise(self, says: str, *, kept: bool) -> None:
         """Something shown, or not."""
-        sign = "[green]✓[/green]" if kept else "[bold red]✗[/bold red]"
-        self._console.print(f"   {sign} ", end="")
-        self._console.print(says, markup=False)
+        sign = ("✓", "green") if kept else ("✗", "bold red")
+        self._console.print(Text.assemble("   ", sign, " ", says), soft_wrap=True)
 
     def show(self, report: Report) -> None:
         """The table at the end."""
