@@ -47,8 +47,7 @@ class Takeback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One revocation under one strategy. `accepted_before` and `slipped_through` count requests
     sent before and after the revocation was accepted; `first_refusal_s` is from its acceptance to
     the first refusal, null where there was none while the load ran; `refused_at_expiry_s` is when
-    a strategy that cannot see it refused at last, because the token expired: after the load, one
-    request each 0.1 s goes on until then."""
+    a strategy that cannot see it refused at last, because the token expired."""
 
     strategy: Strategy
     accepted_before: int
