@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct
@@ -27,6 +28,11 @@ class Operation(NamedTuple):
     scope: str
     parameters: type[Struct]
     run: Callable[[Provider, str, Any], Awaitable[dict[str, Any]]]
+
+    @property
+    def changes(self) -> bool:
+        """Whether it writes; then one runs at a time on a node."""
+        return self.method != "GET"
 
 
 def _read(path: str, parameters: type[Struct], run: Any) -> Operation:
@@ -76,7 +82,7 @@ async def perform(
 
     Raises `OperationRefused` and `Unavailable`.
     """
-    async with provider.changing:
+    async with provider.changing if operation.changes else nullcontext():
         await provider.state.reach_barrier()
         try:
             return await operation.run(provider, actor, parameters)

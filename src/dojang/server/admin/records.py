@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -56,7 +57,7 @@ async def verify_audit(provider: Provider, actor: str, asked: VerifyAudit) -> di
     while records := await provider.store.load_audit(after=after, limit=MOST_LISTED):
         if records[0].number != after + 1:
             return {"intact": False, "broken_at": after + 1, "records": after}
-        broken = find_break(records, previous)
+        broken = await provider.offload(partial(find_break, records, previous))
         if broken is not None:
             return {"intact": False, "broken_at": broken, "records": after}
         previous, after = records[-1].digest, records[-1].number
