@@ -1,11 +1,13 @@
 """`dojang init`: everything or nothing, and no secret on the screen."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.installation import Installation, dojang
+from tests.cli.installation import Installation, dojang, environment
 
 SECRET_FILES = ("key-encryption.key", "operator.secret", "dojang.db")
 
@@ -65,6 +67,36 @@ def test_a_mistake_leaves_nothing_behind(tmp_path: Path, arguments: list[str], s
     assert done.code == 2
     assert said in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quote_in_a_path_stays_a_quote(tmp_path: Path) -> None:
+    url = tmp_path / 'u"r\\l'
+    url.write_text(f"sqlite:{tmp_path / 'other.db'}")
+    done = dojang("init", "auth", f"--storage-url-file={url}", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert (tmp_path / "other.db").exists()
+    assert dojang("keys", "list", "--config=auth/dojang.toml", cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize(
+    "command, name, extras",
+    [
+        (["init"], "typer", "server"),
+        (["serve"], "msgspec", "server"),
+        (["init", "--storage-url-file=url"], "asyncpg", "server,postgres"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_with_its_extra(
+    tmp_path: Path, command: list[str], name: str, extras: str
+) -> None:
+    (tmp_path / "url").write_text("postgresql://127.0.0.1:1/x")
+    script = f"import sys; sys.modules[{name!r}] = None; from dojang.cli import main; main()"
+    run = subprocess.run(
+        [sys.executable, "-c", script, *command],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert run.stderr == f"dojang: {name} is missing: pip install 'dojang[{extras}]'\n"
 
 
 def test_a_database_that_does_not_answer_leaves_nothing_behind(tmp_path: Path) -> None:

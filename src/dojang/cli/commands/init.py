@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -33,13 +34,13 @@ _TOML: Final = """\
 # comes from; the environment (DOJANG_SECTION__KEY) goes before this file.
 
 # The address that clients and services know this server by. It stands in every token.
-issuer = "{issuer}"
+issuer = {issuer}
 
 [listen]
 # For clients and services; put a TLS proxy in front of it where it leaves this machine.
-public = "{public}"
+public = {public}
 # Admin API, health and metrics: for operators alone.
-management = "{management}"
+management = {management}
 
 [storage]
 {storage}
@@ -47,12 +48,12 @@ management = "{management}"
 [keys]
 # Every private key is sealed under this one. Back it up apart from the database: without it the
 # database is worthless, and with it whoever has the database can make tokens.
-encryption_key_file = "{key}"
+encryption_key_file = {key}
 
 [operator]
 # What the command line proves itself with, while the server runs.
 client_id = "operator"
-client_secret_file = "{operator}"
+client_secret_file = {operator}
 """
 
 
@@ -113,7 +114,7 @@ def init(
     """
     storage = f'url = "sqlite:{DATABASE}"'
     if storage_url_file is not None:
-        storage = f'url_file = "{storage_url_file.absolute()}"'
+        storage = f"url_file = {_quote(str(storage_url_file.absolute()))}"
     plan = _Plan(directory, issuer or _default_issuer(public), public, management, storage)
     _check(plan)
     try:
@@ -211,13 +212,18 @@ async def _make_schema(config: Config) -> None:
 
 def _build_toml(plan: _Plan) -> str:
     return _TOML.format(
-        issuer=plan.issuer,
-        public=plan.public,
-        management=plan.management,
+        issuer=_quote(plan.issuer),
+        public=_quote(plan.public),
+        management=_quote(plan.management),
         storage=plan.storage,
-        key=KEY_FILE,
-        operator=OPERATOR_FILE,
+        key=_quote(KEY_FILE),
+        operator=_quote(OPERATOR_FILE),
     )
+
+
+def _quote(text: str) -> str:
+    """A basic string of TOML: what JSON escapes, TOML does."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _undo(plan: _Plan) -> None:
