@@ -22,6 +22,7 @@ from dojang.web.public import build_public_routes
 from dojang.web.service import Service
 
 MAINTENANCE_SECONDS: Final = 300
+MANAGEMENT_RESERVE: Final = 32  # connections: a crowd at the public door hides no health check
 
 _log: Final = logging.getLogger("dojang")
 
@@ -76,7 +77,7 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
         management = build_management_routes(provider, service, build_admin_routes(provider))
         listeners = [
             serving.Listener(config.listen.public, build_public_routes(provider)),
-            serving.Listener(config.listen.management, management),
+            serving.Listener(config.listen.management, management, MANAGEMENT_RESERVE),
         ]
         maintenance = asyncio.create_task(_maintain(provider))
         try:

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +16,7 @@ import pytest
 from dojang.oauth.http import JSON, Request, Response
 from dojang.web.limits import Limits
 from dojang.web.routing import Route, RouteTable
-from dojang.web.service import Service
+from dojang.web.service import MOST_TURNED_AWAY, Service
 from dojang.web.serving import (
     SPARE_FILES,
     AddressInUse,
@@ -205,3 +206,27 @@ def test_an_address_is_a_host_and_a_port(address: str, expected: tuple[str, int]
 def test_anything_else_is_no_address(address: str) -> None:
     with pytest.raises(ValueError, match="host:port"):
         parse_listen_address(address)
+
+
+@pytest.mark.proves("C112", "C115")
+async def test_a_crowd_at_one_listener_leaves_the_connections_of_another() -> None:
+    service = Service(Limits(connections=3))
+    routes = RouteTable(ROUTES)
+    listeners = [Listener("127.0.0.1:0", routes), Listener("127.0.0.1:0", routes, reserve=2)]
+    server = await Server.start(listeners, service)
+    public, management = server.addresses
+    try:
+        async with AsyncExitStack() as crowd:
+            for _ in range(MOST_TURNED_AWAY + 20):
+                await crowd.enter_async_context(peer_of(public))
+            async with peer_of(public) as late:
+                assert b" 503 " in await late.receive_all()
+            assert len(service.connections) <= 3 + MOST_TURNED_AWAY + 1
+            for _ in range(2):
+                peer = await crowd.enter_async_context(peer_of(management))
+                await peer.send(b"GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert (await peer.receive()).status == 200
+            async with peer_of(management) as late:
+                assert b" 503 " in await late.receive_all()
+    finally:
+        await server.stop(grace_seconds=0)

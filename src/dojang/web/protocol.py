@@ -24,7 +24,8 @@ SLICE: Final = 4096  # bytes read before waiting answers and full buffers are no
 
 
 class Connection(asyncio.Protocol):
-    """One connection to a listener with `routes`."""
+    """One connection to a listener with `routes`, and with `reserve` connections that no other
+    listener can take from it."""
 
     __slots__ = (
         "_busy_since",
@@ -34,15 +35,17 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_queue",
         "_reader",
+        "_reserve",
         "_routes",
         "_service",
         "_task",
         "_transport",
     )
 
-    def __init__(self, routes: RouteTable, service: Service) -> None:
+    def __init__(self, routes: RouteTable, service: Service, *, reserve: int = 0) -> None:
         self._routes = routes
         self._service = service
+        self._reserve = reserve
         self._transport: Any = None
         self._queue: deque[Exchange] = deque()
         self._held = b""
@@ -58,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         peer = describe_peer(transport.get_extra_info("peername"))
         self._reader = Reader(self, self._routes, self._service, peer=peer)
-        if not self._service.admit(self):
+        if not self._service.admit(self, reserve=self._reserve):
             self._refuse(build_unavailable(), "too_many_connections")
 
     def connection_lost(self, exc: Exception | None) -> None:

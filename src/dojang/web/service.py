@@ -14,6 +14,8 @@ from dojang.web.limits import Limits
 from dojang.web.peer import TrustedProxies
 from dojang.web.wire import build_date
 
+MOST_TURNED_AWAY: Final = 32  # connections that are let read why
+
 
 class Closable(Protocol):
     """A connection, as the service sees it."""
@@ -40,6 +42,8 @@ class Service:
         self.most_connections = self.limits.connections
         self.draining = False
         self.idle_seconds = self.limits.idle_seconds
+        self._admitted: set[Closable] = set()
+        self._turned_away: dict[Closable, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.now = 0.0
         self.date = build_date(time.time())
@@ -57,14 +61,25 @@ class Service:
         if self._timer is not None:
             self._timer.cancel()
 
-    def admit(self, connection: Closable) -> bool:
-        """Count a connection in; False where it is one too many and must end."""
+    def admit(self, connection: Closable, *, reserve: int = 0) -> bool:
+        """Count a connection in; False where it is one too many and must end. `reserve` is how
+        many more than all others its listener may have."""
         self.connections.add(connection)
-        return len(self.connections) <= self.most_connections
+        if len(self._admitted) < self.most_connections + reserve:
+            self._admitted.add(connection)
+            return True
+        self._turned_away[connection] = None
+        if len(self._turned_away) > MOST_TURNED_AWAY:
+            oldest = next(iter(self._turned_away))
+            del self._turned_away[oldest]
+            oldest.abort()
+        return False
 
     def leave(self, connection: Closable) -> None:
         """Count a connection out."""
         self.connections.discard(connection)
+        self._admitted.discard(connection)
+        self._turned_away.pop(connection, None)
         if not self.connections:
             self._emptied.set()
 

@@ -29,10 +29,12 @@ Result = TypeVar("Result")
 
 
 class Listener(NamedTuple):
-    """Routes at an address: `host:port`, `[v6]:port` (port 0: any) or `unix:/path`."""
+    """Routes at an address: `host:port`, `[v6]:port` (port 0: any) or `unix:/path`. `reserve`
+    connections are kept for it when all others are taken."""
 
     address: str
     routes: RouteTable
+    reserve: int = 0
 
 
 class AddressInUse(Exception):
@@ -152,7 +154,7 @@ def parse_listen_address(address: str) -> tuple[str, int]:
 
 async def _open(listener: Listener, service: Service) -> asyncio.Server:
     loop = asyncio.get_running_loop()
-    accept = partial(Connection, listener.routes, service)
+    accept = partial(Connection, listener.routes, service, reserve=listener.reserve)
     if listener.address.startswith(UNIX):
         path = listener.address.removeprefix(UNIX)
         _clear_stale_socket(path)
