@@ -163,7 +163,9 @@ def test_an_assertion_is_spent_once_and_its_replay_recorded(issuer: Issuer) -> N
     assert refusal(ask(issuer, assertion)) == (401, "invalid_client")
     issuer.clock.move(59)
     assert refusal(ask(issuer, assertion)) == (401, "invalid_client")
-    last = issuer.perform("audit.list", after=0, limit=1000)["records"][-1]
+    records = issuer.perform("audit.list", after=0, limit=1000)["records"]
+    assert [record["outcome"] for record in records].count("refused") == 1
+    last = records[-1]
     assert (last["actor"], last["outcome"]) == ("robot", "refused")
     assert last["detail"] == {"reason": "assertion_replayed"}
     assert assertion["client_assertion"] not in str(last)
