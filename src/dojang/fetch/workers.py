@@ -16,7 +16,7 @@ IDLE: Final = 10.0  # seconds
 
 
 class Full(Exception):
-    """Every thread is taken."""
+    """Every thread is taken, or there are no more to be had."""
 
 
 class Workers:
@@ -47,7 +47,11 @@ class Workers:
                 thread = Thread(
                     target=self._serve, args=(self._work,), name=self._name, daemon=True
                 )
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # the system has no thread to give
+                    self._taken -= 1
+                    raise Full from None
                 self._threads += 1
             future: Future[T] = Future()
             self._work.put((future, call))

@@ -34,7 +34,7 @@ class Background:
 
     def watch(self, owner: Perishable) -> None:
         """Keep `owner` fresh from now on; cheap where it is watched already."""
-        if owner in self._watched:
+        if self._running and owner in self._watched:
             return
         with self._changed:
             self._watched.add(owner)
@@ -44,7 +44,7 @@ class Background:
             self._running = True
         try:
             Thread(target=self._run, name="dojang-background", daemon=True).start()
-        except RuntimeError:  # the interpreter is shutting down
+        except RuntimeError:  # the interpreter shuts down, or has no thread to give now
             self._running = False
 
     def _run(self) -> None:
