@@ -214,6 +214,15 @@ def test_a_path_without_a_rule_is_closed(
         ("/orders;a=b", True),
         ("\\orders", True),
         ("/orders ", True),
+        ("/orders?a", True),
+        ("/orders#a", True),
+        ("/orders?/../x", True),
+        ("/orders\0a", True),
+        ("/%2500/../orders", True),
+        ("/or\tders", True),
+        ("/or%0dders", True),
+        ("/orders\x7f", True),
+        ("/x?/orders", False),
     ],
 )
 def test_what_is_protected_has_no_side_door(policy: Policy, path: str, covered: bool) -> None:

@@ -17,7 +17,9 @@ from dojang.resource.errors import Demand, Refusal, RefusalReason
 from dojang.resource.verified import VerifiedToken
 
 _SLASHES: Final = re.compile(r"[/\\]+")
-_UNTIDY: Final = re.compile(r"//|/\.\.?(?:/|$)|[\x00-\x1f\\]")
+_UNTIDY: Final = re.compile(r"//|/\.\.?(?:/|$)|[\x00-\x1f\x7f\\]")
+_DROPPED: Final = re.compile(r"[\x01-\x1f\x7f]")  # the WHATWG's URL parser leaves some out
+_END: Final = re.compile(r"[?#\x00].*", re.DOTALL)
 _METHOD: Final = re.compile(r"[A-Z]+")
 
 
@@ -135,11 +137,12 @@ class Policy:
 
     def covers(self, path: str) -> bool:
         """Whether a path is protected, also where a sloppy reader would take it for one that is:
-        with doubled slashes, dots, another case or a second encoding."""
+        with doubled slashes, dots, another case, a second encoding, or the end of a path in it."""
         plain = _normalize(path)
+        ended = _normalize(_END.sub("", unquote(unquote(path))))
         for prefix in self.protect:
             start = _normalize(prefix).rstrip("/")
-            if plain == start or plain.startswith(f"{start}/"):
+            if f"{plain}/".startswith(f"{start}/") or f"{ended}/".startswith(f"{start}/"):
                 return True
             if prefix == path or path.startswith(prefix.rstrip("/") + "/"):
                 return True
@@ -158,7 +161,7 @@ class Policy:
 
 def _normalize(path: str) -> str:
     segments: list[str] = []
-    for segment in _SLASHES.split(unquote(unquote(path)).lower()):
+    for segment in _SLASHES.split(_DROPPED.sub("", unquote(unquote(path)).lower())):
         name = segment.partition(";")[0].strip()
         if name == ".." and segments:
             segments.pop()
