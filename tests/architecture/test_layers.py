@@ -1,10 +1,11 @@
 """The import contracts of pyproject.toml hold, and the pure packages stay pure."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 from tests.mutants import ROOT
 
@@ -19,8 +20,13 @@ def name(path: Path) -> str:
 
 
 def test_the_import_contracts_hold() -> None:
-    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
-    assert status == EXIT_STATUS_SUCCESS
+    # A process of its own: the linter turns off every logger that it finds.
+    program = "from importlinter.cli import lint_imports_command as main; main()"
+    linted = subprocess.run(
+        [sys.executable, "-c", program, "--no-logo", "--no-cache"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert linted.returncode == 0, linted.stdout
 
 
 def find_imports(tree: ast.AST) -> set[str]:
