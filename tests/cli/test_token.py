@@ -117,6 +117,27 @@ def test_what_cannot_be_read_is_not_judged(inspect: Any) -> None:
     assert "dojang token introspect" in document["checks"][0]["detail"]
 
 
+@pytest.mark.proves("K4")
+def test_a_sensitive_claim_is_warned_of_and_not_repeated(
+    inspect: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert inspect(sign())[1]["sensitive_claims"] == []
+    token = sign(email="kim@example.com")
+    code, document = inspect(token)
+    assert code == 0
+    assert document["sensitive_claims"] == [{"path": "email", "kind": "a contact detail"}]
+    with pytest.raises(SystemExit):
+        run_here(
+            [
+                "token", "inspect", str(tmp_path / "token"), f"--issuer={ISSUER}",
+                f"--audience={ORDERS}", "--algorithm=ES256", f"--jwks={tmp_path / 'jwks.json'}",
+            ]
+        )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "Warning: the claim 'email' seems to hold a contact detail" in printed
+    assert "kim@example.com" not in printed
+
+
 @pytest.mark.proves("O2")
 def test_an_inspection_never_shows_the_token(served: Installation) -> None:
     token = served.issue("shop", ORDERS)

@@ -25,6 +25,7 @@ from dojang.jose.header import (
 from dojang.jose.jws import MAX_TOKEN_LENGTH, CompactVerifier
 from dojang.jose.keys import KeySet
 from dojang.oauth.access_token import AccessToken, check_access_token, parse_access_token
+from dojang.oauth.sensitive_claims import SensitiveClaim, find_sensitive_claims
 from dojang.resource import (
     Expect,
     FixedKeys,
@@ -48,10 +49,11 @@ class Check(NamedTuple):
 
 class Inspection(NamedTuple):
     """All checks, and what a service that checks locally would answer. `reason` is its reason to
-    refuse, empty where it accepts."""
+    refuse, empty where it accepts. `sensitive` are claims that should not be in a token."""
 
     checks: tuple[Check, ...]
     reason: str
+    sensitive: tuple[SensitiveClaim, ...]
 
     @property
     def accepted(self) -> bool:
@@ -69,7 +71,8 @@ def inspect_token(
     """Check a token as a service with this `expect` would, and go on after the first failure."""
     inspector = _Inspector(token, keys, expect, scopes, clock.now())
     checks = tuple(make() for make in inspector.steps)
-    return Inspection(checks, _find_verdict(token, keys, expect, scopes, clock))
+    sensitive = tuple(find_sensitive_claims(inspector.claims or {}))
+    return Inspection(checks, _find_verdict(token, keys, expect, scopes, clock), sensitive)
 
 
 def _find_verdict(
@@ -96,7 +99,7 @@ class _Inspector:
         self._scopes = tuple(scopes)
         self._now = now
         self._header: dict[str, Any] | None = None
-        self._claims: dict[str, Any] | None = None
+        self.claims: dict[str, Any] | None = None
         self._access: AccessToken | None = None
         self.steps: tuple[Callable[[], Check], ...] = (
             self._check_form,
@@ -128,18 +131,15 @@ class _Inspector:
         if len(segments) != 3:
             return Check(name, passed=False, says=f"not a JWT: {len(segments)} segments, not 3")
         header, payload, signature = segments
-        for what, read in (
-            ("header", lambda: setattr(self, "_header", parse_header(header))),
-            (
-                "payload",
-                lambda: setattr(self, "_claims", json_object.parse(base64url.decode(payload))),
-            ),
-            ("signature", lambda: base64url.decode(signature)),
-        ):
-            try:
-                read()
-            except InvalidToken as flaw:
-                return Check(name, passed=False, says=f"its {what}: {flaw.detail}")
+        part = "header"
+        try:
+            self._header = parse_header(header)
+            part = "payload"
+            self.claims = json_object.parse(base64url.decode(payload))
+            part = "signature"
+            base64url.decode(signature)
+        except InvalidToken as flaw:
+            return Check(name, passed=False, says=f"its {part}: {flaw.detail}")
         return Check(name, passed=True, says="a signed JWT of JSON objects")
 
     def _check_extensions(self) -> Check:
@@ -191,10 +191,10 @@ class _Inspector:
 
     def _check_claims(self) -> Check:
         name = "claims"
-        if self._claims is None:
+        if self.claims is None:
             return _skip(name)
         try:
-            self._access = parse_access_token(self._claims)
+            self._access = parse_access_token(self.claims)
         except InvalidToken as flaw:
             return Check(name, passed=False, says=flaw.detail)
         return Check(name, passed=True, says=f"complete; issued to {self._access.client_id}")
@@ -242,9 +242,9 @@ class _Inspector:
 
     def _check_binding(self) -> Check:
         name = "binding"
-        if self._claims is None:
+        if self.claims is None:
             return _skip(name)
-        bound = "cnf" in self._claims
+        bound = "cnf" in self.claims
         says = "bound to a sender's key, which nobody here proves" if bound else "a bearer token"
         return Check(name, passed=not bound, says=says)
 

@@ -155,11 +155,17 @@ def inspect(
                     }
                     for number, check in checks
                 ],
+                "sensitive_claims": [claim._asdict() for claim in inspection.sensitive],
             }
         )
     else:
         for number, check in checks:
             print(f"{number:2} {_SIGNS[check.passed]} {check.name:<10}  {check.says}")
+        for claim in inspection.sensitive:
+            print(
+                f"\nWarning: the claim {claim.path!r} seems to hold {claim.kind}. A token is "
+                "encoded, not encrypted: whoever holds it can read that."
+            )
         verdict = f"refused: {inspection.reason}" if inspection.reason else "accepted"
         print(f"\nA service that checks locally would say: {verdict}.")
     return Exit.OK if inspection.accepted else Exit.FINDINGS
