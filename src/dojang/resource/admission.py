@@ -64,6 +64,8 @@ class Admission:
             raise
         except InvalidToken as flaw:
             raise Refusal(REASONS.get(flaw.reason, RefusalReason.MALFORMED)) from flaw
+        except OverflowError:  # a time that no float can hold
+            raise Refusal(RefusalReason.BAD_CLAIM) from None
         if self._half:
             if len(self.known) >= self._half:
                 self.known, self._old = {}, self.known

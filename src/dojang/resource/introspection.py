@@ -131,6 +131,8 @@ class IntrospectionVerifier:
     def _find(self, token: str, staleness: float | None) -> Answer | None:
         if len(token) > MAX_TOKEN:
             raise Refusal(RefusalReason.TOO_LARGE)
+        if not token.isascii():  # RFC 6750 §2.1
+            raise Refusal(RefusalReason.MALFORMED)
         return self._answers.find(
             token,
             now=self._clock.now(),
@@ -153,6 +155,8 @@ class IntrospectionVerifier:
             )
         except InvalidToken as flaw:
             raise Refusal(REASONS[flaw.reason]) from flaw
+        except OverflowError:  # a time that no float can hold
+            raise Refusal(RefusalReason.BAD_CLAIM) from None
         return VerifiedToken(answer.token)
 
     def _ask(self, token: str, bearer: str | None) -> Flow[Answer]:
