@@ -9,10 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from dojang.clock import SYSTEM_CLOCK, Clock
-from dojang.jose import base64url
-from dojang.jose.errors import InvalidToken
 from dojang.oauth.errors import Unavailable
-from dojang.server.config import ENCRYPTION_KEY_BYTES, Config
+from dojang.server.config import Config, parse_address, parse_encryption_key
 from dojang.server.provider import Provider
 from dojang.storage.opening import open_store
 from dojang.web import serving
@@ -25,26 +23,6 @@ MAINTENANCE_SECONDS: Final = 300
 MANAGEMENT_RESERVE: Final = 32  # connections: a crowd at the public door hides no health check
 
 _log: Final = logging.getLogger("dojang")
-
-
-class BadEncryptionKey(ValueError):
-    """The key-encryption key is missing, or is not the base64url of 32 bytes."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "keys.encryption_key must be the base64url of 32 random bytes; `dojang init` makes one"
-        )
-
-
-def parse_encryption_key(text: str) -> bytes:
-    """The 32 bytes of the key-encryption key. Raises `BadEncryptionKey`."""
-    try:
-        key = base64url.decode(text)
-    except InvalidToken:
-        raise BadEncryptionKey from None
-    if len(key) != ENCRYPTION_KEY_BYTES:
-        raise BadEncryptionKey
-    return key
 
 
 @asynccontextmanager
@@ -76,8 +54,10 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
         service = Service(trusted_proxies=config.trusted_proxies)
         management = build_management_routes(provider, service, build_admin_routes(provider))
         listeners = [
-            serving.Listener(config.listen.public, build_public_routes(provider)),
-            serving.Listener(config.listen.management, management, MANAGEMENT_RESERVE),
+            serving.Listener(parse_address(config.listen.public), build_public_routes(provider)),
+            serving.Listener(
+                parse_address(config.listen.management), management, MANAGEMENT_RESERVE
+            ),
         ]
         maintenance = asyncio.create_task(_maintain(provider))
         try:

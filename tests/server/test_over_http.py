@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from dojang.server.config import TcpAddress
 from dojang.web.public import build_public_routes
 from dojang.web.service import Service
 from dojang.web.serving import Listener, Server
@@ -19,7 +20,7 @@ async def test_a_token_is_issued_introspected_and_revoked() -> None:
         httpx.BasicAuth(client_id, issuer.credentials(client_id).secret)
         for client_id in ("shop", "orders")
     )
-    listener = Listener("127.0.0.1:0", build_public_routes(issuer.provider))
+    listener = Listener(TcpAddress("127.0.0.1", 0), build_public_routes(issuer.provider))
     server = await Server.start([listener], Service())
     try:
         base = f"http://{server.addresses[0]}"

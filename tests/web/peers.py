@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
+from dojang.server.config import TcpAddress
 from dojang.web.limits import Limits
 from dojang.web.routing import Route, RouteTable, TemplateRoute
 from dojang.web.service import Service
@@ -118,7 +119,10 @@ async def serving(
     """The real listeners on free ports of loopback, one for each table of routes."""
     service = service or Service(limits, trusted_proxies=trusted_proxies)
     listeners = [
-        Listener("127.0.0.1:0", table if isinstance(table, RouteTable) else RouteTable(table))
+        Listener(
+            TcpAddress("127.0.0.1", 0),
+            table if isinstance(table, RouteTable) else RouteTable(table),
+        )
         for table in tables
     ]
     server = await Server.start(listeners, service)

@@ -14,6 +14,7 @@ from typing import Self
 import pytest
 
 from dojang.oauth.http import JSON, Request, Response
+from dojang.server.config import TcpAddress, UnixAddress
 from dojang.web.limits import Limits
 from dojang.web.routing import Route, RouteTable
 from dojang.web.service import MOST_TURNED_AWAY, Service
@@ -23,14 +24,15 @@ from dojang.web.serving import (
     Listener,
     Server,
     find_most_connections,
-    parse_listen_address,
 )
 from tests.web.peers import Peer, peer_of, serving
 from tests.web.routes import ROUTES
 
+ANYWHERE = TcpAddress("127.0.0.1", 0)
 PROGRAM = """
 import asyncio, sys
 from dojang.oauth.http import Request, Response
+from dojang.server.config import TcpAddress
 from dojang.web.routing import Route, RouteTable
 from dojang.web.service import Service
 from dojang.web.serving import Listener, run, serve
@@ -49,7 +51,8 @@ def release(request: Request) -> Response:
     return Response(200, (), b"released")
 
 routes = RouteTable([Route("/wait", {"GET": wait}), Route("/release", {"GET": release})])
-listeners = [Listener("127.0.0.1:0", routes), Listener("127.0.0.1:0", routes)]
+anywhere = TcpAddress("127.0.0.1", 0)
+listeners = [Listener(anywhere, routes), Listener(anywhere, routes)]
 run(serve(listeners, Service(), started=lambda found: print(*found, flush=True), grace_seconds=20))
 print("ended", flush=True)
 assert not [name for name in sys.modules if name.startswith(("uvicorn", "structlog", "prometheus"))]
@@ -120,7 +123,7 @@ async def test_a_second_signal_ends_at_once() -> None:
 
 async def test_a_unix_socket_is_for_owner_and_group(tmp_path: Path) -> None:
     path = tmp_path / "dojang.sock"
-    listener = Listener(f"unix:{path}", RouteTable(ROUTES))
+    listener = Listener(UnixAddress(str(path)), RouteTable(ROUTES))
     server = await Server.start([listener], Service())
     assert server.addresses == [f"unix:{path}"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
@@ -136,7 +139,7 @@ async def test_a_socket_left_by_a_dead_process_is_replaced(tmp_path: Path) -> No
     path = tmp_path / "dojang.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    server = await Server.start([Listener(f"unix:{path}", RouteTable(ROUTES))], Service())
+    server = await Server.start([Listener(UnixAddress(str(path)), RouteTable(ROUTES))], Service())
     async with peer_of(f"unix:{path}") as peer:
         assert (await peer.ask("/echo")).status == 200
     await server.stop()
@@ -146,8 +149,8 @@ async def test_all_listeners_open_or_none(tmp_path: Path) -> None:
     path = tmp_path / "dojang.sock"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listeners = [
-            Listener(f"unix:{path}", RouteTable(ROUTES)),
-            Listener(f"127.0.0.1:{taken.getsockname()[1]}", RouteTable(ROUTES)),
+            Listener(UnixAddress(str(path)), RouteTable(ROUTES)),
+            Listener(TcpAddress(*taken.getsockname()), RouteTable(ROUTES)),
         ]
         with pytest.raises(OSError):
             await Server.start(listeners, Service())
@@ -194,25 +197,11 @@ def test_connections_leave_files_for_the_rest() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@pytest.mark.parametrize(
-    "address, expected",
-    [("127.0.0.1:8460", ("127.0.0.1", 8460)), ("[::1]:0", ("::1", 0)), ("a.b:1", ("a.b", 1))],
-)
-def test_an_address_is_a_host_and_a_port(address: str, expected: tuple[str, int]) -> None:
-    assert parse_listen_address(address) == expected
-
-
-@pytest.mark.parametrize("address", ["", "8460", ":8460", "a:", "a:b", "a:70000", "a:-1"])
-def test_anything_else_is_no_address(address: str) -> None:
-    with pytest.raises(ValueError, match="host:port"):
-        parse_listen_address(address)
-
-
 @pytest.mark.proves("C112", "C115")
 async def test_a_crowd_at_one_listener_leaves_the_connections_of_another() -> None:
     service = Service(Limits(connections=3))
     routes = RouteTable(ROUTES)
-    listeners = [Listener("127.0.0.1:0", routes), Listener("127.0.0.1:0", routes, reserve=2)]
+    listeners = [Listener(ANYWHERE, routes), Listener(ANYWHERE, routes, reserve=2)]
     server = await Server.start(listeners, service)
     public, management = server.addresses
     try:

@@ -8,15 +8,13 @@ from typing import Any, Final, Literal, NamedTuple, get_args, get_origin, get_ty
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields
 
-from dojang.jose import base64url
-from dojang.jose.errors import InvalidToken
 from dojang.server.config import (
-    ENCRYPTION_KEY_BYTES,
     SECRETS,
     Config,
     check_issuer_setting,
     check_proxy,
     parse_address,
+    parse_encryption_key,
 )
 from dojang.storage.address import parse_address as parse_store_address
 
@@ -93,16 +91,8 @@ SETTINGS: Final = tuple(_list_settings(Config))
 
 
 def _check_encryption_key(text: str) -> None:
-    if not text:  # not every command needs it
-        return
-    try:
-        key = base64url.decode(text)
-    except InvalidToken:
-        key = b""
-    if len(key) != ENCRYPTION_KEY_BYTES:
-        raise ValueError(
-            f"not the base64url of {ENCRYPTION_KEY_BYTES} bytes; `dojang init` made it"
-        )
+    if text:  # not every command needs it
+        parse_encryption_key(text)
 
 
 def _check_proxies(networks: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from dojang import app
 from dojang.cli.errors import Exit, Failure
 from dojang.oauth.errors import Unavailable
-from dojang.server.config import Config
+from dojang.server.config import BadEncryptionKey, Config
 from dojang.server.keyring import WrongEncryptionKey
 from dojang.server.ports import Store
 from dojang.server.provider import NotInitialised, Provider
@@ -39,25 +39,20 @@ def explain(error: Exception, config: Config) -> Failure:
             f"{error} (keys.encryption_key_file or DOJANG_KEYS__ENCRYPTION_KEY). "
             "No new keys were made"
         )
+    if isinstance(error, BadEncryptionKey):  # one that is given was looked at before
+        return Failure(
+            "keys.encryption_key is not set: name the file that `dojang init` wrote with "
+            "keys.encryption_key_file in dojang.toml, DOJANG_KEYS__ENCRYPTION_KEY_FILE or "
+            "DOJANG_KEYS__ENCRYPTION_KEY. No new keys were made"
+        )
     if isinstance(error, Unavailable):
         return Failure(f"{error}: check storage.url", Exit.UNREACHABLE)
     return Failure(str(error))
 
 
-def check_encryption_key(config: Config) -> None:
-    """Raises `Failure` where no key-encryption key is given."""
-    if not config.keys.encryption_key:
-        raise Failure(
-            "keys.encryption_key is not set: name the file that `dojang init` wrote with "
-            "keys.encryption_key_file in dojang.toml, DOJANG_KEYS__ENCRYPTION_KEY_FILE or "
-            "DOJANG_KEYS__ENCRYPTION_KEY. No new keys were made"
-        )
-
-
 @asynccontextmanager
 async def open_provider(config: Config) -> AsyncIterator[Provider]:
     """The authorization server as an object, without listeners. Raises `Failure`."""
-    check_encryption_key(config)
     async with AsyncExitStack() as stack:
         try:
             provider = await stack.enter_async_context(app.open_provider(config))

@@ -11,7 +11,7 @@ from typing import Final
 from dojang import app
 from dojang.cli.config_loading import find_config_file, load_config
 from dojang.cli.errors import Exit, Failure
-from dojang.cli.opening import OPENING_ERRORS, check_encryption_key, explain
+from dojang.cli.opening import OPENING_ERRORS, explain
 from dojang.cli.output import show_failure
 from dojang.server.config import Config
 from dojang.web.logs import configure_logging
@@ -47,7 +47,6 @@ def serve(flags: Mapping[str, str]) -> int:
     try:
         path = find_config_file(Path(named) if named else None, os.environ)
         config = load_config(path, environ=os.environ, flags=settings, secrets=_NEEDED).config
-        check_encryption_key(config)
         as_json = None if config.log.format == "auto" else config.log.format == "json"
         configure_logging(level=config.log.level.upper(), as_json=as_json)
         run(_serve(config))

@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from dojang.jose import base64url
+from dojang.jose.errors import InvalidToken
 from dojang.oauth.urls import check_issuer
 
 ENCRYPTION_KEY_BYTES = 32
@@ -108,6 +110,26 @@ def parse_address(text: str) -> Address:
     if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError("write host:port, for example 127.0.0.1:8460, or unix:/path")
     return TcpAddress(host, int(port))
+
+
+class BadEncryptionKey(ValueError):
+    """The key-encryption key is missing, or cannot be one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"not the base64url of {ENCRYPTION_KEY_BYTES} bytes; `dojang init` made it"
+        )
+
+
+def parse_encryption_key(text: str) -> bytes:
+    """The 32 bytes of the key-encryption key. Raises `BadEncryptionKey`."""
+    try:
+        key = base64url.decode(text)
+    except InvalidToken:
+        raise BadEncryptionKey from None
+    if len(key) != ENCRYPTION_KEY_BYTES:
+        raise BadEncryptionKey
+    return key
 
 
 def check_issuer_setting(issuer: str) -> None:

@@ -14,13 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from dojang.server.config import Address, TcpAddress, UnixAddress
 from dojang.web.protocol import Connection
 from dojang.web.routing import RouteTable
 from dojang.web.service import Service
 
 BACKLOG: Final = 2048
 GRACE_SECONDS: Final = 5.0
-UNIX: Final = "unix:"
 SPARE_FILES: Final = 128
 
 _log: Final = logging.getLogger("dojang.web")
@@ -29,10 +29,10 @@ Result = TypeVar("Result")
 
 
 class Listener(NamedTuple):
-    """Routes at an address: `host:port`, `[v6]:port` (port 0: any) or `unix:/path`. `reserve`
-    connections are kept for it when all others are taken."""
+    """Routes at an address; port 0 means any that is free. `reserve` connections are kept for it
+    when all others are taken."""
 
-    address: str
+    address: Address
     routes: RouteTable
     reserve: int = 0
 
@@ -40,7 +40,7 @@ class Listener(NamedTuple):
 class AddressInUse(Exception):
     """Another process serves there."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: Address) -> None:
         super().__init__(f"{address} is in use by another process")
         self.address = address
 
@@ -56,8 +56,7 @@ class Server:
 
     @classmethod
     async def start(cls, listeners: Sequence[Listener], service: Service) -> Server:
-        """Open every listener, or none. Raises `AddressInUse`, OSError, and ValueError for what
-        is no address."""
+        """Open every listener, or none. Raises `AddressInUse` and OSError."""
         service.start()
         service.most_connections = find_most_connections(service.limits.connections)
         servers: list[asyncio.Server] = []
@@ -65,8 +64,8 @@ class Server:
         try:
             for listener in listeners:
                 servers.append(await _open(listener, service))
-                if listener.address.startswith(UNIX):
-                    paths.append(listener.address.removeprefix(UNIX))
+                if isinstance(listener.address, UnixAddress):
+                    paths.append(listener.address.path)
         except BaseException:
             await cls(service, servers, paths).stop(grace_seconds=0)
             raise
@@ -144,47 +143,36 @@ def find_most_connections(wanted: int) -> int:
     return max(1, min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES))
 
 
-def parse_listen_address(address: str) -> tuple[str, int]:
-    """Host and port. Raises ValueError."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"{address!r} is not host:port or unix:/path")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
 async def _open(listener: Listener, service: Service) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     accept = partial(Connection, listener.routes, service, reserve=listener.reserve)
-    if listener.address.startswith(UNIX):
-        path = listener.address.removeprefix(UNIX)
-        _clear_stale_socket(path)
+    address = listener.address
+    if isinstance(address, UnixAddress):
+        _clear_stale_socket(address)
         before = os.umask(0o117)  # whoever may open it may talk to us: owner and group
         try:
-            return await loop.create_unix_server(accept, path, backlog=BACKLOG)
+            return await loop.create_unix_server(accept, address.path, backlog=BACKLOG)
         finally:
             os.umask(before)
-    host, port = parse_listen_address(listener.address)
-    return await loop.create_server(accept, host, port, backlog=BACKLOG, reuse_address=True)
+    return await loop.create_server(accept, *address, backlog=BACKLOG, reuse_address=True)
 
 
-def _clear_stale_socket(path: str) -> None:
-    if not Path(path).is_socket():
+def _clear_stale_socket(address: UnixAddress) -> None:
+    path = Path(address.path)
+    if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX) as probe:
         try:
-            probe.connect(path)
+            probe.connect(address.path)
         except ConnectionRefusedError:
-            Path(path).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         else:
-            raise AddressInUse(UNIX + path)
+            raise AddressInUse(address)
 
 
 def _describe(opened: socket.socket) -> str:
     name = opened.getsockname()
-    if isinstance(name, str):
-        return UNIX + name
-    host, port = name[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(UnixAddress(name) if isinstance(name, str) else TcpAddress(*name[:2]))
 
 
 def _settle_memory() -> None:
