@@ -86,7 +86,7 @@ print("openssl", backend.openssl_version_text())
 """
 _ASK_OWN = """
 from importlib.metadata import version
-for name in ("dojang", "uvicorn", "uvloop", "httptools"):
+for name in ("dojang", "uvloop", "httptools"):
     print(name, version(name))
 """
 

@@ -20,9 +20,10 @@ def demo(as_json: JsonOption = False) -> int:
     """
     try:
         import fastapi
-    except ImportError:
-        raise Failure("the demo needs FastAPI: pip install 'dojang[server,fastapi]'") from None
-    del fastapi
+        import uvicorn
+    except ImportError as missing:
+        raise Failure(f"the demo needs {missing.name}: pip install 'dojang[demo]'") from None
+    del fastapi, uvicorn
     from dojang.cli.demo.story import tell
 
     return tell(as_json=as_json)
