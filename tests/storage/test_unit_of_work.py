@@ -1,7 +1,6 @@
 """A unit of work is all or nothing, and holds its preconditions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 from msgspec.structs import replace
@@ -34,7 +33,7 @@ BEGINNING = Rev(0, 0)
 async def test_every_field_comes_back(store: Store) -> None:
     await store.commit([PutClient(FULL_CLIENT), PutResource(FULL_RESOURCE), PutKey(FULL_KEY)])
     assert await store.find_client(FULL_CLIENT.client_id) == FULL_CLIENT
-    assert await store.find_resource(FULL_RESOURCE.identifier) == FULL_RESOURCE
+    assert await store.list_resources() == [FULL_RESOURCE]
     assert await store.load_keys() == [FULL_KEY]
 
 
@@ -176,7 +175,7 @@ async def test_what_no_database_can_hold_is_refused_before_it_is_written(
         with pytest.raises(ValueError, match="cannot be stored"):
             await store.commit([EVENT, change])
     assert await store.find_client(text) is None
-    assert await store.find_resource(text) is None
+    assert await store.list_resources() == []
     assert await store.load_audit() == []
 
 
@@ -197,14 +196,5 @@ async def test_lists_are_by_code_point_and_in_pages(store: Store) -> None:
     assert found[1:] == sorted(names)
 
 
-FINDERS: list[Callable[[Store], Awaitable[object]]] = [
-    lambda store: store.find_client("nobody"),
-    lambda store: store.find_resource("nothing"),
-]
-
-
-@pytest.mark.parametrize("find", FINDERS)
-async def test_what_is_not_there_is_none(
-    store: Store, find: Callable[[Store], Awaitable[object]]
-) -> None:
-    assert await find(store) is None
+async def test_what_is_not_there_is_none(store: Store) -> None:
+    assert await store.find_client("nobody") is None

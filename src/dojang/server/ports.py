@@ -84,8 +84,6 @@ class Directory(Protocol):
 
     async def find_client(self, client_id: str) -> Client | None: ...
 
-    async def find_resource(self, identifier: str) -> Resource | None: ...
-
     async def list_clients(self, *, after: str = "", limit: int = 1000) -> Sequence[Client]:
         """By client_id, those greater than `after`."""
 

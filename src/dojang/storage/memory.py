@@ -59,21 +59,14 @@ class MemoryStore:
         found = [(place, row) for place, row in self._rows.items() if place[0] == what and row]
         return [row for _, row in sorted(found, key=lambda entry: entry[0])]
 
-    def _find(self, what: str, identifier: str) -> Any:
-        self._check_open()
-        return self._rows.get((what, identifier))
-
     async def load_facts(self, after: Rev) -> Sequence[Fact]:
         self._check_open()
         return [fact for fact in self._facts if fact.rev > after]
 
     async def find_client(self, client_id: str) -> Client | None:
-        found: Client | None = self._find("client", client_id)
-        return found
-
-    async def find_resource(self, identifier: str) -> Resource | None:
-        found: Resource | None = self._find("resource", identifier)
-        return found
+        self._check_open()
+        client: Client | None = self._rows.get(("client", client_id))
+        return client
 
     async def list_clients(self, *, after: str = "", limit: int = 1000) -> Sequence[Client]:
         clients: list[Client] = self._list("client")

@@ -158,12 +158,6 @@ class PostgresStore:
         rows = await self._read(statements.FIND_CLIENT, client_id)
         return parse_client(rows[0]) if rows else None
 
-    async def find_resource(self, identifier: str) -> Resource | None:
-        if not is_storable(identifier):
-            return None
-        rows = await self._read(statements.FIND_RESOURCE, identifier)
-        return parse_resource(rows[0]) if rows else None
-
     async def list_clients(self, *, after: str = "", limit: int = 1000) -> Sequence[Client]:
         rows = await self._read(statements.LIST_CLIENTS, after, limit)
         return [parse_client(row) for row in rows]

@@ -34,7 +34,6 @@ from dojang.storage.statements import for_sqlite
 from dojang.storage.unit import split_changes
 
 FIND_CLIENT: Final = for_sqlite(statements.FIND_CLIENT)
-FIND_RESOURCE: Final = for_sqlite(statements.FIND_RESOURCE)
 LIST_CLIENTS: Final = for_sqlite(statements.LIST_CLIENTS)
 LOAD_FACTS: Final = for_sqlite(statements.LOAD_FACTS)
 LOAD_AUDIT: Final = for_sqlite(statements.LOAD_AUDIT)
@@ -108,12 +107,6 @@ class SqliteStore:
             return None
         rows = self._read(FIND_CLIENT, client_id)
         return parse_client(rows[0]) if rows else None
-
-    async def find_resource(self, identifier: str) -> Resource | None:
-        if not is_storable(identifier):
-            return None
-        rows = self._read(FIND_RESOURCE, identifier)
-        return parse_resource(rows[0]) if rows else None
 
     async def list_clients(self, *, after: str = "", limit: int = 1000) -> Sequence[Client]:
         return [parse_client(row) for row in self._read(LIST_CLIENTS, after, limit)]

@@ -32,7 +32,6 @@ FIND_CLIENT: Final = f"SELECT {CLIENT_COLUMNS} FROM clients WHERE client_id = $1
 LIST_CLIENTS: Final = (
     f"SELECT {CLIENT_COLUMNS} FROM clients WHERE client_id > $1 ORDER BY client_id LIMIT $2"
 )
-FIND_RESOURCE: Final = f"SELECT {RESOURCE_COLUMNS} FROM resources WHERE identifier = $1"
 LIST_RESOURCES: Final = f"SELECT {RESOURCE_COLUMNS} FROM resources ORDER BY identifier"
 LOAD_KEYS: Final = f"SELECT {KEY_COLUMNS} FROM keys ORDER BY kid"
 LOAD_FACTS: Final = (

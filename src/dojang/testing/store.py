@@ -36,9 +36,6 @@ class SeverableStore:
     async def find_client(self, client_id: str) -> Client | None:
         return await self._live.find_client(client_id)
 
-    async def find_resource(self, identifier: str) -> Resource | None:
-        return await self._live.find_resource(identifier)
-
     async def list_clients(self, *, after: str = "", limit: int = 1000) -> Sequence[Client]:
         return await self._live.list_clients(after=after, limit=limit)
 
