@@ -14,7 +14,7 @@ from dojang.oauth.metadata import (
     find_resource_metadata_url,
     parse_metadata,
 )
-from dojang.oauth.scopes import build_scope, narrow_scope, parse_scope
+from dojang.oauth.scopes import build_scope, parse_scope
 from dojang.oauth.urls import check_issuer, is_loopback, parse_url
 
 ISSUER = "https://issuer.example"
@@ -36,13 +36,6 @@ def test_malformed_scopes_are_refused(text: str) -> None:
     assert refusal.value.code is ErrorCode.INVALID_SCOPE
     with pytest.raises(ValueError, match="scope"):
         build_scope([text])
-
-
-@pytest.mark.proves("C51")
-def test_scope_narrows_and_drops_nothing_in_silence() -> None:
-    assert narrow_scope(["a"], {"a", "b"}) == ("a",)
-    with pytest.raises(OAuthError):
-        narrow_scope(["a", "c"], {"a", "b"})
 
 
 def metadata(**changes: Any) -> bytes:

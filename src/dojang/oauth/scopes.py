@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from dojang.oauth.errors import ErrorCode, OAuthError
@@ -41,18 +41,3 @@ def check_scope_name(name: str) -> None:
     """Raises `ValueError` unless `name` is one scope token of RFC 6749 §3.3."""
     if _SCOPE_TOKEN.fullmatch(name) is None:
         raise ValueError("a scope is printable ASCII without space, quote or backslash")
-
-
-def narrow_scope(requested: Iterable[str], allowed: Collection[str]) -> tuple[str, ...]:
-    """What was requested, all of it allowed; nothing is dropped in silence.
-
-    Raises `OAuthError(INVALID_SCOPE)` where something else was requested.
-    """
-    names = tuple(dict.fromkeys(requested))
-    if any(name not in allowed for name in names):
-        raise OAuthError(
-            ErrorCode.INVALID_SCOPE,
-            "The scope asks for more than is allowed.",
-            reason="scope_not_allowed",
-        )
-    return names
