@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from dojang.oauth.revocation_fact import Fact, FactKind, Rev
+from dojang.oauth.revocation_fact import Fact, FactKind, Rev, kills
 
 CLAIM_OF: Final[Mapping[FactKind, str]] = {
     FactKind.TOKEN: "jti",
@@ -51,7 +51,7 @@ class RevocationView:
             identifier = identifiers.get(claim)
             if isinstance(identifier, str):
                 fact = self._facts.get((kind, identifier))
-                if fact is not None and fact.rev > rev:
+                if fact is not None and kills(fact, rev):
                     return kind
         return None
 
