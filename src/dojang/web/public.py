@@ -4,33 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from dojang.oauth.http import Request
+from dojang.oauth.metadata import find_metadata_paths
 from dojang.server.endpoints.discovery import jwks, metadata
 from dojang.server.endpoints.introspection import introspect
 from dojang.server.endpoints.revocation import revoke
 from dojang.server.endpoints.token import token
 from dojang.server.paths import INTROSPECTION, JWKS, REVOCATION, TOKEN
-from dojang.web.routing import Handler, Route, RouteTable
+from dojang.web.routing import Answer, Handler, Route, RouteTable
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
-
-OAUTH: Final = "/.well-known/oauth-authorization-server"
-OPENID: Final = "/.well-known/openid-configuration"
 
 
 def build_public_routes(provider: Provider) -> RouteTable:
     """Every endpoint below the configured issuer's path; no request has a say in where (C110)."""
     base = urlsplit(provider.issuer).path.rstrip("/")
 
-    def bind(endpoint: Callable[..., Any]) -> Handler:
-        return cast("Handler", partial(endpoint, provider))
+    def bind(endpoint: Callable[[Provider, Request], Answer]) -> Handler:
+        return partial(endpoint, provider)
 
-    # RFC 8414 §3.1 puts the issuer's path behind the well-known part, OpenID Connect Discovery §4
-    # before it; clients do either with both.
-    documents = {OAUTH + base, OPENID + base, base + OAUTH, base + OPENID}
     return RouteTable(
         [
             Route(base + TOKEN, {"POST": bind(token)}, cross_origin=True),
@@ -39,7 +35,7 @@ def build_public_routes(provider: Provider) -> RouteTable:
             Route(base + JWKS, {"GET": bind(jwks)}, cross_origin=True),
             *(
                 Route(path, {"GET": bind(metadata)}, cross_origin=True)
-                for path in sorted(documents)
+                for path in find_metadata_paths(provider.issuer)
             ),
         ]
     )
