@@ -24,7 +24,7 @@ MOST_KNOWN: Final = 8192  # tokens, of about 2 KB each
 _SEAL_CONTEXT: Final = b"dojang access token"
 
 
-class AccessToken(Struct, frozen=True):
+class AccessTokenClaims(Struct, frozen=True):
     """The claims of an access token, in the order they are written."""
 
     iss: str
@@ -43,12 +43,12 @@ class PresentedAccessToken(NamedTuple):
     """An access token that this server made, as its signature or seal proves. Whether it is still
     good is not said."""
 
-    claims: AccessToken
+    claims: AccessTokenClaims
     kid: str
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(AccessToken).decode
+_decode: Final = msgspec.json.Decoder(AccessTokenClaims).decode
 
 
 def issue_access_token(
@@ -68,7 +68,7 @@ def issue_access_token(
     """
     at = int(now)
     payload = _encode(
-        AccessToken(
+        AccessTokenClaims(
             issuer,
             client.client_id,
             resource.identifier,
@@ -131,6 +131,6 @@ def _open(view: SigningView, token: str) -> PresentedAccessToken | None:
         signed = view.verifier.verify(token)
         if signed.kid is None:
             return None
-        return PresentedAccessToken(msgspec.convert(signed.claims, AccessToken), signed.kid)
+        return PresentedAccessToken(msgspec.convert(signed.claims, AccessTokenClaims), signed.kid)
     except (InvalidToken, msgspec.ValidationError):
         return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from dojang.server.access_tokens import AccessToken
+from dojang.server.access_tokens import AccessTokenClaims
 from dojang.server.model import Resource
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class LiveToken(NamedTuple):
     """An access token of this server that is good as of the barrier."""
 
-    claims: AccessToken
+    claims: AccessTokenClaims
     resource: Resource
 
 

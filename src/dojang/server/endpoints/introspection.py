@@ -10,7 +10,7 @@ import msgspec
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import JSON, NO_STORE, Request, Response, parse_form
 from dojang.oauth.token_reference import parse_token_reference
-from dojang.server.access_tokens import AccessToken
+from dojang.server.access_tokens import AccessTokenClaims
 from dojang.server.authentication import authenticate_client, check_single_method
 from dojang.server.live_tokens import find_live_token
 from dojang.server.provider import INTROSPECT
@@ -61,5 +61,5 @@ async def _authenticate_caller(
     return live.claims.client_id
 
 
-def _build_active(claims: AccessToken) -> Response:
+def _build_active(claims: AccessTokenClaims) -> Response:
     return Response(200, (JSON, *NO_STORE), _ACTIVE_PREFIX + _encode(claims)[1:])
