@@ -110,6 +110,33 @@ def test_reads_no_more_than_its_limit(send: Send, origin: Origin, announced: boo
     assert refused(send, request) is FetchProblem.TOO_LARGE
 
 
+@pytest.mark.proves("C99", "F1")
+def test_one_byte_over_its_limit_is_too_many(send: Send, origin: Origin) -> None:
+    chunked = b"3e9\r\n" + b"x" * 1001 + b"\r\n0\r\n\r\n"
+    origin.answers["/"] = lambda _: Answer(200, chunked, (("transfer-encoding", "chunked"),))
+    request = FetchRequest("GET", origin.url + "/", max_bytes=1000)
+    assert refused(send, request) is FetchProblem.TOO_LARGE
+
+
+@pytest.mark.proves("C99", "F1")
+@pytest.mark.parametrize("size", [b"-1", b"-5", b"-3e8", b"0x5", b"z"])
+def test_a_chunk_of_less_than_nothing_is_no_way_around_the_limit(
+    send: Send, origin: Origin, size: bytes
+) -> None:
+    body = size + b"\r\n" + b"x" * 10_000_000
+    origin.answers["/"] = lambda _: Answer(200, body, (("transfer-encoding", "chunked"),))
+    request = FetchRequest("GET", origin.url + "/", max_bytes=1000)
+    assert refused(send, request) in {FetchProblem.TOO_LARGE, FetchProblem.MALFORMED}
+
+
+@pytest.mark.proves("C99", "F1")
+def test_a_chunk_without_end_is_not_read_to_its_end(origin: Origin) -> None:
+    body = b"-1\r\n" + b"x" * 10_000_000
+    origin.answers["/"] = lambda _: Answer(200, body, (("transfer-encoding", "chunked"),))
+    request = FetchRequest("GET", origin.url + "/", max_bytes=1000)
+    assert refused(send_blocking, request) is FetchProblem.TOO_LARGE
+
+
 def test_takes_exactly_its_limit(send: Send, origin: Origin) -> None:
     origin.answers["/"] = lambda _: Answer(200, b"x" * 1000)
     assert len(send(FetchRequest("GET", origin.url + "/", max_bytes=1000)).body) == 1000

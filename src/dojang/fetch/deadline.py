@@ -1,4 +1,5 @@
-"""A socket whose every operation ends by one point in time: a trickle of bytes extends nothing."""
+"""A socket whose every operation ends by one point in time, and that takes in so many bytes and no
+more: a trickle extends nothing, and no way of framing an answer makes it longer."""
 
 from __future__ import annotations
 
@@ -6,7 +7,6 @@ import io
 import select
 import socket
 import time
-from collections.abc import Callable
 from typing import Any
 
 
@@ -26,19 +26,34 @@ class Deadline:
         return left
 
 
+class TooMuch(Exception):
+    """More came than was allowed."""
+
+
 class DeadlineSocket:
-    """What `http.client` needs of a socket. `deadline` is set anew for each request."""
+    """What `http.client` needs of a socket. `deadline` and `allowance`, the bytes that may come,
+    are set anew for each request."""
 
     def __init__(self, connected: socket.socket, deadline: Deadline) -> None:
         self._socket = connected
         self.deadline = deadline
+        self.allowance = 0
 
     def sendall(self, data: bytes) -> None:
         self._socket.settimeout(self.deadline.remaining())
         self._socket.sendall(data)
 
     def makefile(self, mode: str, *_: Any, **__: Any) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._socket, lambda: self.deadline))
+        return io.BufferedReader(_Reader(self))
+
+    def receive_into(self, buffer: Any) -> int:
+        """How many bytes came. Raises `TooMuch`."""
+        self._socket.settimeout(self.deadline.remaining())
+        count = self._socket.recv_into(buffer)
+        self.allowance -= count
+        if self.allowance < 0:
+            raise TooMuch
+        return count
 
     def is_quiet(self) -> bool:
         """Whether there is nothing to read."""
@@ -53,16 +68,14 @@ class DeadlineSocket:
 
 
 class _Reader(io.RawIOBase):
-    def __init__(self, connected: socket.socket, deadline: Callable[[], Deadline]) -> None:
-        self._socket = connected
-        self._deadline = deadline
+    def __init__(self, source: DeadlineSocket) -> None:
+        self._source = source
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._socket.settimeout(self._deadline().remaining())
-        return self._socket.recv_into(buffer)
+        return self._source.receive_into(buffer)
 
 
 def connect(addresses: list[tuple[Any, ...]], deadline: Deadline) -> socket.socket:

@@ -11,12 +11,15 @@ from typing import Any, Final
 from urllib.parse import SplitResult
 from weakref import finalize
 
-from dojang.fetch.deadline import Deadline, DeadlineSocket, connect
+from dojang.fetch.deadline import Deadline, DeadlineSocket, TooMuch, connect
 from dojang.fetch.errors import FetchFailed, FetchProblem
 from dojang.fetch.forking import renew_in_children
 from dojang.fetch.message import FetchRequest, FetchResponse, check_request, check_response
 from dojang.fetch.pool import Origin, Pool
 from dojang.fetch.workers import Full, Workers
+
+HEAD_BYTES: Final = 65_536  # of a response
+FRAMING: Final = 4  # bytes on the wire for a byte of content, at most
 
 _NAMES: Final = Workers(4, name="dojang-names")
 
@@ -58,7 +61,9 @@ class HttpTransport:
             problem = FetchProblem.TIMEOUT
         except ssl.SSLError:
             problem = FetchProblem.TLS
-        except http.client.HTTPException:
+        except TooMuch:
+            problem = FetchProblem.TOO_LARGE
+        except (http.client.HTTPException, ValueError):  # such as a chunk of less than nothing
             problem = FetchProblem.MALFORMED
         except OSError:
             problem = FetchProblem.CONNECTION
@@ -135,6 +140,7 @@ class _Connection:
     ) -> http.client.HTTPResponse:
         """Send the request and read the head of the response. Closed again if that fails."""
         self._socket.deadline = deadline
+        self._socket.allowance = HEAD_BYTES + FRAMING * request.max_bytes
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
             self._http.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
