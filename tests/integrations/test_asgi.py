@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route as StarletteRoute
 from starlette.testclient import TestClient
@@ -171,14 +172,27 @@ def test_unknown_is_503_and_says_when_to_come_again(issuer: WireIssuer) -> None:
     assert "www-authenticate" not in response.headers
 
 
-@pytest.mark.proves("R3")
-def test_a_cors_preflight_is_untouched(issuer: WireIssuer) -> None:
+@pytest.mark.proves("R3", "C68")
+def test_a_cors_preflight_passes_and_learns_nothing_else(issuer: WireIssuer) -> None:
     app = protect(issuer)
     headers = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}
-    assert ask(app, "OPTIONS", "/orders", headers=headers).text == "OPTIONS nobody"
+    preflight = ask(app, "OPTIONS", "/orders", headers=headers)
+    assert (preflight.status_code, preflight.content) == (200, b"")
+    assert preflight.headers["content-length"] == "0"
+    assert ask(app, "OPTIONS", "/elsewhere", headers=headers).text == "OPTIONS nobody"
     for some in ({}, {"Origin": "https://app.example"}, {"Access-Control-Request-Method": "GET"}):
         assert ask(app, "OPTIONS", "/orders", headers=some).status_code == 403
     assert ask(app, "POST", "/orders", headers=headers).status_code == 401
+
+
+@pytest.mark.proves("R3")
+def test_a_cors_middleware_behind_the_guard_answers_preflights(issuer: WireIssuer) -> None:
+    inner = CORSMiddleware(application, allow_origins=["https://app.example"])
+    app = Protect(inner, LocalVerifier(expect(issuer)), Policy.parse(POLICY))
+    headers = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}
+    preflight = ask(app, "OPTIONS", "/orders", headers=headers)
+    assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+    assert (preflight.status_code, preflight.content) == (200, b"")
 
 
 @pytest.mark.proves("R3")

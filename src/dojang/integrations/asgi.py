@@ -87,8 +87,10 @@ class Protect:
         path = find_path(scope)
         if kind == "http" and path == self._gate.metadata_path:
             await _send_http(send, self._metadata)
-        elif _is_preflight(scope) or not self._covers(scope, path):
+        elif not self._covers(scope, path):
             await self._app(scope, receive, send)
+        elif _is_preflight(scope):
+            await self._app(scope, receive, _without_content(send))
         else:
             await self._guard(scope, path, receive, send)
 
@@ -152,6 +154,27 @@ def _is_preflight(scope: Scope) -> bool:
         return False
     names = {name for name, _ in scope["headers"]}
     return b"origin" in names and b"access-control-request-method" in names
+
+
+def _without_content(send: Send) -> Send:
+    """`send` for the answer to a preflight, which is all in its head: an application that takes
+    OPTIONS for any other method gives nothing away."""
+
+    async def send_head(message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            headers = [
+                (name, value)
+                for name, value in message.get("headers", ())
+                if name.lower() not in (b"content-length", b"transfer-encoding")
+            ]
+            if message["status"] != 204:
+                headers.append((b"content-length", b"0"))
+            await send({"type": kind, "status": message["status"], "headers": headers})
+        elif not message.get("more_body", False):
+            await send({"type": "http.response.body", "body": b""})
+
+    return send_head
 
 
 async def _send_http(send: Send, response: Response, kind: str = "http") -> None:
