@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from dojang.jose.errors import JoseMisuse
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.http import Request
+from dojang.oauth.revocation_fact import FactKind
 from dojang.server.endpoints.token import token
 from dojang.server.keyring import WrongEncryptionKey
-from dojang.server.model import KeyRecord
+from dojang.server.model import AppendFact, KeyRecord
 from dojang.server.ports import Conflict, DropKey, PutKey
 from dojang.server.provider import NotInitialised, Provider, initialise
 from dojang.storage.memory import MemoryStore
@@ -199,7 +200,8 @@ def test_any_part_of_the_store_that_fails_is_unknown_never_no(part: str) -> None
     store = MemoryStore()
     run(initialise(**settings(store)))
     provider = start(store)
-    run(store.commit([]))  # the next request must read everything again
+    fact = AppendFact(kind=FactKind.TOKEN, identifier="t", at=0, forget_after=0)
+    run(store.commit([fact]))  # the next request must read everything again
 
     async def fail(*_: Any, **__: Any) -> Any:
         raise Unavailable("database")

@@ -15,7 +15,8 @@ from dojang.oauth.revocation_fact import FactKind, Rev
 
 class Position(NamedTuple):
     """How far the store has come. `head` numbers facts in commit order without gaps;
-    `generation` grows with every commit; a new `epoch` begins after a restore or failover."""
+    `generation` grows with every commit that changes more than the audit trail; a new `epoch`
+    begins after a restore or failover."""
 
     epoch: int
     head: int

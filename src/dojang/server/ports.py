@@ -72,7 +72,8 @@ class Ledger(Protocol):
 
     async def commit(self, changes: Sequence[Change]) -> Position:
         """Duty: all or nothing; durable before it returns; facts numbered in commit order without
-        gaps; `generation` grows by one at least; the position returned includes these changes.
+        gaps; `generation` grows, unless all changes are audit events; the position returned
+        includes these changes.
         Raises `Conflict` or `Unavailable`; after `Unavailable` the outcome is not known."""
 
     async def load_facts(self, after: Rev) -> Sequence[Fact]:

@@ -124,7 +124,8 @@ def number_unit(unit: Unit, head: Head) -> Numbered:
     after = Head(
         epoch=head.epoch,
         number=head.number + len(facts),
-        generation=head.generation + 1,
+        # What only adds to the audit trail makes no server read again what it holds.
+        generation=head.generation + bool(unit.writes or unit.facts),
         audit_number=head.audit_number + len(records),
         audit_digest=digest,
     )
