@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["OPERATIONS", "Operation", "OperationRefused", "perform"]
 
 
+Asked = TypeVar("Asked", bound=Struct)
+Run = Callable[["Provider", str, Asked], Awaitable[dict[str, Any]]]
+
+
 class Operation(NamedTuple):
     """One thing that operators can do. `path` is below the admin API; names in braces are
     parameters. `scope` is what a caller must hold."""
@@ -27,7 +31,7 @@ class Operation(NamedTuple):
     path: str
     scope: str
     parameters: type[Struct]
-    run: Callable[[Provider, str, Any], Awaitable[dict[str, Any]]]
+    run: Run[Any]
 
     @property
     def changes(self) -> bool:
@@ -35,11 +39,11 @@ class Operation(NamedTuple):
         return self.method != "GET"
 
 
-def _read(path: str, parameters: type[Struct], run: Any) -> Operation:
+def _read(path: str, parameters: type[Asked], run: Run[Asked]) -> Operation:
     return Operation("GET", path, ADMIN_READ, parameters, run)
 
 
-def _write(path: str, parameters: type[Struct], run: Any) -> Operation:
+def _write(path: str, parameters: type[Asked], run: Run[Asked]) -> Operation:
     return Operation("POST", path, ADMIN_WRITE, parameters, run)
 
 
