@@ -64,7 +64,7 @@ async def world() -> AsyncIterator[World]:
     made = await make_world()
     made.service = Service(LIMITS)
     yield made
-    await made.provider.close()
+    await made.provider.store.close()
 
 
 async def attack(address: str, pieces: Iterator[bytes]) -> None:

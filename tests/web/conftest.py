@@ -14,4 +14,4 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
 async def world() -> AsyncIterator[World]:
     made = await make_world()
     yield made
-    await made.provider.close()
+    await made.provider.store.close()

@@ -42,12 +42,12 @@ class Offload(Protocol):
 
 
 async def run_inline(work: Callable[[], _T], /) -> _T:
-    """An `Offload` for where nobody else waits: tests, and the command line."""
+    """An `Offload` for where nobody else waits."""
     return work()
 
 
 class Provider:
-    """An authorization server over a store. Make one with `start`.
+    """An authorization server over a store, which its owner closes. Make one with `start`.
 
     `counters` are plain counts for the metrics page: (name, label, value, …) to number.
     `changing` lets one operation of this node plan and commit at a time.
@@ -136,10 +136,6 @@ class Provider:
                 await self.store.commit([*clearing, event])
         await self.store.forget(now=now)
         self.state.revocations.forget(now)
-
-    async def close(self) -> None:
-        """Finish what was accepted and release the store."""
-        await self.store.close()
 
 
 async def initialise(*, issuer: str, store: Store, clock: Clock, key_encryption_key: bytes) -> None:
