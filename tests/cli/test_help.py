@@ -1,5 +1,6 @@
 """Every command explains itself, with an example that could be typed."""
 
+import json
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -61,3 +62,22 @@ def test_what_does_not_exist_is_a_usage_error(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(arguments)
     assert ended.value.code == 2
+
+
+def test_a_usage_error_is_json_where_json_was_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["client", "ad", "--json"]) == 2
+    document = json.loads(capsys.readouterr().err)
+    assert document["exit_code"] == 2
+    assert "'ad'" in document["error"]
+
+
+@pytest.mark.parametrize("flag", ["-h", "--version"])
+def test_what_newcomers_type_first_is_answered(
+    flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run([flag])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out

@@ -203,7 +203,7 @@ def test_a_client_may_prove_itself_with_a_key(served: Installation) -> None:
         ([f"--resource={ORDERS}"], {"DOJANG_CLIENT_SECRET_FILE": "gone"}, 2, "cannot be read"),
         (["--client-secret-file=dojang_cs_abc"], {}, 2, "stood in the arguments"),
         (["--client-secret-file=-"], {}, 2, "holds nothing"),
-        (["--issuer=http://127.0.0.1:1"], {}, 3, "unavailable"),
+        (["--issuer=http://127.0.0.1:1"], {}, 3, "does not answer"),
         (["--issuer=http://auth.example"], {}, 2, "must be https"),
     ],
 )

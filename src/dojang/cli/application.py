@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Sequence
-from typing import Final
+from importlib import metadata
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -23,13 +26,25 @@ from dojang.cli.errors import Exit, Failure
 from dojang.cli.output import show_failure
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"dojang {metadata.version('dojang')}")
+        raise typer.Exit
+
+
 def _exit(code: object, **_: object) -> None:
     """What a command returns is its exit code."""
     raise typer.Exit(code if isinstance(code, int) else Exit.OK)
 
 
+# What a command has to say it says itself; `serve` and the demo's services set up their own logs.
+logging.getLogger("dojang").addHandler(logging.NullHandler())
+
+_USAGE_ERROR: Final[Any] = typer.BadParameter.__mro__[1]
+
 app: Final = typer.Typer(
     name="dojang",
+    context_settings={"help_option_names": ["-h", "--help"]},
     help=(
         "Issue tokens, check them, and take them back. Exit codes: 0 done, 1 done and the finding "
         "is bad, 2 something to change on your side, 3 something did not answer."
@@ -40,6 +55,17 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+@app.callback()
+def _start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    del version
+
+
 init.register(app)
 server.register(app)
 app.add_typer(resource.app, name="resource")
@@ -53,10 +79,14 @@ demo.register(app)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Do a command; the exit code. What typer itself has to say ends in `SystemExit`."""
+    """Do a command. The exit code of a failure; every other end is a `SystemExit`."""
+    as_json = "--json" in arguments
     try:
-        app(list(arguments))
+        code = app(list(arguments), standalone_mode=not as_json)
     except Failure as failure:
-        show_failure(failure, as_json="--json" in arguments)
+        show_failure(failure, as_json=as_json)
         return failure.code
-    return Exit.OK
+    except _USAGE_ERROR as error:
+        show_failure(Failure(error.format_message()), as_json=as_json)
+        return Exit.USAGE
+    sys.exit(code)  # None is 0

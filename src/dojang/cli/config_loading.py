@@ -20,6 +20,10 @@ from dojang.server.config import SECRETS, Config
 FILE_NAME: Final = "dojang.toml"
 _BESIDES: Final = frozenset({"DOJANG_CONFIG", "DOJANG_CLIENT_SECRET", "DOJANG_CLIENT_SECRET_FILE"})
 _LARGEST_SECRET: Final = 8192  # bytes
+_NO_FILE: Final = (
+    "there is none in this directory: go to the one that has it, name it with --config or "
+    "DOJANG_CONFIG, or make an installation here with `dojang init`"
+)
 
 
 class Problem(NamedTuple):
@@ -98,6 +102,8 @@ def load_config(
         for each in values
         if each.value is not None and (what := find_problem(each.setting, each.value))
     ]
+    if path is None and any(each.setting.name == "issuer" and not each.value for each in values):
+        problems.insert(0, Problem(FILE_NAME, _NO_FILE))
     if problems:
         raise ConfigRefused(problems)
     return LoadedConfig(_build_config(values), tuple(values), path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from dojang.cli.errors import Exit, Failure
@@ -90,4 +91,16 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def fail_unreachable(what: str, error: FetchFailed) -> Failure:
     """`what` did not answer as it should."""
-    return Failure(f"{what} does not answer: {error.problem}", Exit.UNREACHABLE)
+    return Failure(f"{what} does not answer: {_IN_WORDS[error.problem]}", Exit.UNREACHABLE)
+
+
+_IN_WORDS: Final[Mapping[FetchProblem, str]] = {
+    FetchProblem.BUSY: "too many requests are under way",
+    FetchProblem.CONNECTION: "no connection; is it running?",
+    FetchProblem.ENCODED: "its answer is compressed, which was not asked for",
+    FetchProblem.MALFORMED: "what came back is not HTTP",
+    FetchProblem.REDIRECT: "it sends elsewhere, and redirects are not followed",
+    FetchProblem.TIMEOUT: "nothing came in time",
+    FetchProblem.TLS: "its TLS certificate is not trusted, or it speaks no TLS",
+    FetchProblem.TOO_LARGE: "its answer is too large",
+}

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from typing import Any, Final, TypeVar
 
+from dojang.cli.doors import fail_unreachable
 from dojang.cli.errors import Exit, Failure
 from dojang.client import Credentials, TokenRefused, TokenSource, Unavailable
 from dojang.client.token_request import Granted
-from dojang.fetch import FetchRequest, FetchResponse, Flow, HttpTransport, drive
+from dojang.fetch import FetchFailed, FetchRequest, FetchResponse, Flow, HttpTransport, drive
 from dojang.jose import json_object
-from dojang.jose.errors import InvalidToken
+from dojang.jose.errors import InvalidKey, InvalidToken
 from dojang.jose.keys import KeySet
-from dojang.resource import RemoteKeys
 from dojang.trust.credentials import build_form
 from dojang.trust.discovery import Issuer
+from dojang.trust.key_sets import MAX_BYTES
 
 _TIMEOUT: Final = 10.0
 _T = TypeVar("_T")
@@ -59,17 +60,28 @@ class IssuerClient:
 
     def fetch_keys(self) -> KeySet:
         """The keys it publishes."""
-        source = RemoteKeys(self._issuer.name, fetch_from=self._fetch_from, timeout=_TIMEOUT)
-        flight = source.look()
-        if flight is not None:
-            flight.wait(_TIMEOUT)
-        if source.keys is None:
+        try:
+            return self._run(self._fetch_keys())
+        except Failure as failure:
             raise Failure(
-                f"the keys of {self._issuer.name} cannot be fetched; is it the right issuer? With "
-                "--jwks FILE it works without the network",
-                Exit.UNREACHABLE,
-            )
-        return source.keys
+                f"{failure.message}\nIs it the right issuer? With --jwks FILE it works without the "
+                "network",
+                failure.code,
+            ) from None
+
+    def _fetch_keys(self) -> Flow[KeySet]:
+        metadata = yield from self._issuer.discover(timeout=_TIMEOUT)
+        url = metadata.jwks_uri
+        if url is None:
+            raise Unavailable(f"{self._issuer.name} (it has no jwks_uri)")
+        address = self._issuer.find_address(url)
+        answer = yield FetchRequest("GET", address, timeout=_TIMEOUT, max_bytes=MAX_BYTES)
+        if answer.status != 200:
+            raise Unavailable(f"{address} (status {answer.status})")
+        try:
+            return KeySet.parse(answer.body)
+        except InvalidKey as flaw:
+            raise Unavailable(f"{address} ({flaw.detail})") from None
 
     def _post(self, endpoint: str, credentials: Credentials, token: str) -> Flow[FetchResponse]:
         metadata = yield from self._issuer.discover(timeout=_TIMEOUT)
@@ -94,6 +106,8 @@ class IssuerClient:
             return drive(flow, self._transport)
         except TokenRefused as refused:
             raise Failure(f"{refused}{_HINTS.get(refused.error, '')}") from None
+        except FetchFailed as error:
+            raise fail_unreachable(error.host, error) from None
         except Unavailable as error:
             raise Failure(str(error), Exit.UNREACHABLE) from None
 

@@ -81,7 +81,8 @@ def parse_metadata(document: bytes, *, issuer: str) -> ServerMetadata:
     except InvalidToken:
         raise InvalidMetadata("the metadata is not a JSON object") from None
     if members.get("issuer") != issuer:
-        raise InvalidMetadata("the metadata names another issuer")
+        named = f"{members.get('issuer')!r:.200}"
+        raise InvalidMetadata(f"the metadata names another issuer: {named}")
     found: dict[str, Any] = {"issuer": issuer}
     for name in _ENDPOINTS:
         if name in members:
