@@ -74,4 +74,10 @@ def _revoke(config: Any, operation: str, parameters: dict[str, Any], *, as_json:
         show_json(answer)
         return
     epoch, number = answer["rev"]
-    print(f"Revoked the {answer['kind']} {answer['identifier']} (fact {number} of epoch {epoch}).")
+    kind, identifier = answer["kind"], answer["identifier"]
+    what = (
+        f"the token {identifier}" if kind == "token" else f"every token of the {kind} {identifier}"
+    )
+    print(f"Revoked {what} (fact {number} of epoch {epoch}).")
+    if kind == "client":
+        print(f"It may ask for new ones; `dojang client disable {identifier}` stops that too.")

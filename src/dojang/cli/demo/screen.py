@@ -69,7 +69,12 @@ class Screen:
             title = f"The server dead for {report.restart.down_s:.1f} s: answers to a good token"
             self._table(title, ("strategy", "accepted", "refused 401", "unavailable 503"), rows)
         speeds = [
-            (NAMES[each.strategy], f"{each.requests_per_s:,.0f}", each.p50_ms, each.p99_ms)
+            (
+                NAMES[each.strategy],
+                f"{each.requests_per_s:,.0f}",
+                f"{each.p50_ms:.2f}",
+                f"{each.p99_ms:.2f}",
+            )
             for each in report.speed
         ]
         title = "Speed, each strategy alone (all of it on this machine, the callers too)"
@@ -83,9 +88,9 @@ class Screen:
         rows = [
             (
                 NAMES[each.strategy],
-                each.accepted_before,
+                f"{each.accepted_before:,}",
                 _describe_refusal(each),
-                each.slipped_through,
+                f"{each.slipped_through:,}",
             )
             for each in revocation.strategies
         ]
