@@ -194,7 +194,11 @@ class KeyRing:
 
     def _compute(self, now: int) -> SigningView:
         held = [key for key in self._loaded.values() if find_state(key.record, now) in PUBLISHED]
-        signing = [key.private for key in held if isinstance(key.private, SigningKey)]
+        signing = [
+            key.private
+            for key in held
+            if key.record.use is KeyUse.ACCESS_TOKEN and isinstance(key.private, SigningKey)
+        ]
         seals = [key.private for key in held if isinstance(key.private, SealKey)]
         kids = {key.kid for key in find_working((key.record for key in held), now).values()}
         sealing = next((key for key in seals if key.kid in kids), None)
