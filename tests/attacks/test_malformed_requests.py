@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from dojang.oauth.http import Request, Response
 from dojang.server.administration import OPERATIONS, OperationRefused
+from dojang.server.paths import ADMIN
 from dojang.testing.inline import run
-from dojang.web.admin import PREFIX, build_admin_routes
+from dojang.web.admin import build_admin_routes
 from dojang.web.routing import RouteTable
 from tests.server.front_door import FORM, GRANT, ORDERS, basic_of, open_issuer, post, refusal
 
@@ -19,7 +20,7 @@ ISSUER.add_resource(ORDERS, ["read"])
 ISSUER.add_client("shop", {ORDERS: ["read"]})
 SHOP = basic_of(ISSUER, "shop")
 ISSUER.add_client("boss", {ISSUER.provider.admin_audience: ["admin:read", "admin:write"]})
-ADMIN = RouteTable(build_admin_routes(ISSUER.provider))
+TABLE = RouteTable(build_admin_routes(ISSUER.provider))
 PATHS = ("/token", "/introspect", "/revoke")
 NAMES = (
     *("grant_type", "scope", "resource", "token", "token_type_hint", "client_id"),
@@ -155,7 +156,7 @@ def test_any_admin_request_gets_an_answer(name: str, data: st.DataObject) -> Non
         for field in fields
         if field not in in_path and data.draw(st.booleans())
     }
-    path = PREFIX + operation.path
+    path = ADMIN + operation.path
     for field in in_path:
         path = path.replace(f"{{{field}}}", data.draw(TEXTS).replace("/", "%2F") or "x")
     token = ISSUER.token(
@@ -175,13 +176,13 @@ def test_any_admin_request_gets_an_answer(name: str, data: st.DataObject) -> Non
     assert isinstance(json.loads(answer.body), dict)
     if asked.get("client_id") == "boss" or "boss" in path:
         return
-    assert send_admin("GET", PREFIX + "/v1/status", headers, b"").status == 200
+    assert send_admin("GET", ADMIN + "/v1/status", headers, b"").status == 200
 
 
 def send_admin(
     method: str, target: str, headers: tuple[tuple[bytes, bytes], ...], body: bytes
 ) -> Response:
-    place, path, query = ADMIN.find(target.encode())
+    place, path, query = TABLE.find(target.encode())
     request = Request(method, path, query, headers, body, "127.0.0.1")
     answer = place.methods.get(method.encode(), place.otherwise)(request)
     return answer if isinstance(answer, Response) else run(answer)

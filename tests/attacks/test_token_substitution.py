@@ -9,9 +9,10 @@ from dojang.jose.jwt import JwtVerifier, check_claims
 from dojang.jose.keys import KeySet
 from dojang.oauth.http import Request, Response
 from dojang.server.model import TokenFormat
+from dojang.server.paths import ADMIN
 from dojang.testing import Issuer
 from dojang.testing.inline import run
-from dojang.web.admin import PREFIX, build_admin_routes
+from dojang.web.admin import build_admin_routes
 from dojang.web.routing import RouteTable
 from tests.server.front_door import (
     GRANT,
@@ -41,7 +42,7 @@ def issuer(request: pytest.FixtureRequest) -> Issuer:
 
 def call_admin(issuer: Issuer, path: str, *headers: tuple[bytes, bytes]) -> Response:
     table = RouteTable(build_admin_routes(issuer.provider))
-    place, found, query = table.find((PREFIX + path).encode())
+    place, found, query = table.find((ADMIN + path).encode())
     request = Request("GET", found, query, headers, b"", "127.0.0.1")
     answer = place.methods[b"GET"](request)
     return answer if isinstance(answer, Response) else run(answer)

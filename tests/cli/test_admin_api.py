@@ -10,10 +10,11 @@ import pytest
 from dojang.oauth.http import Request, Response
 from dojang.server.access_tokens import issue_access_token
 from dojang.server.administration import OPERATIONS, perform
+from dojang.server.paths import ADMIN
 from dojang.server.provider import Provider, initialise
 from dojang.storage.memory import MemoryStore
 from dojang.testing import SettableClock
-from dojang.web.admin import PREFIX, build_admin_routes
+from dojang.web.admin import build_admin_routes
 from dojang.web.routing import RouteTable
 
 NOW = 1_800_000_000
@@ -31,7 +32,7 @@ class Api(NamedTuple):
     async def ask(
         self, method: str, path: str, *headers: tuple[bytes, bytes], body: Any = None
     ) -> Response:
-        found = self.routes.find((PREFIX + path).encode())
+        found = self.routes.find((ADMIN + path).encode())
         handler = found.place.methods.get(method.encode(), found.place.otherwise)
         content = (
             b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()

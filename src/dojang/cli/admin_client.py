@@ -15,8 +15,8 @@ from dojang.jose import json_object
 from dojang.jose.errors import InvalidToken
 from dojang.server.administration import OPERATIONS, Operation
 from dojang.server.config import Config, parse_address
+from dojang.server.paths import ADMIN
 
-PREFIX: Final = "/admin"
 _MAX_BYTES: Final = 16 * 1024 * 1024
 _TIMEOUT: Final = 30.0
 
@@ -62,7 +62,7 @@ class AdminClient:
             quote(str(parameters.pop(each[1:-1])), safe="") if each.startswith("{") else each
             for each in operation.path.split("/")
         ]
-        url = f"{self._management.url}{PREFIX}{'/'.join(segments)}"
+        url = f"{self._management.url}{ADMIN}{'/'.join(segments)}"
         headers: tuple[tuple[str, str], ...] = ()
         body = b""
         if operation.method == "GET":
@@ -95,7 +95,7 @@ class AdminClient:
             if refused.error != "invalid_client":
                 raise Failure(
                     f"the running server gives the operator client {operator!r} no token for "
-                    f"{self._config.issuer}/admin: {refused.error}"
+                    f"{self._config.issuer}{ADMIN}: {refused.error}"
                 ) from None
             raise Failure(
                 f"the running server refuses the operator client {operator!r}: its secret was "
@@ -116,7 +116,7 @@ class AdminClient:
             fetch_from=door.url,
             transport=door.transport,
         )
-        return source.bind(resource=f"{config.issuer}/admin")
+        return source.bind(resource=config.issuer + ADMIN)
 
 
 def _parse(answer: FetchResponse, what: str) -> dict[str, Any]:

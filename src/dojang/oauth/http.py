@@ -20,6 +20,8 @@ FORM: Final = b"application/x-www-form-urlencoded"
 JSON: Final = (b"content-type", b"application/json")
 NO_STORE: Final = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))  # RFC 6749 §5.1
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
 MAX_PARAMETERS: Final = 1000
 MAX_PARAMETER_BYTES: Final = 8192
 
@@ -31,7 +33,7 @@ class Request(NamedTuple):
     method: str
     path: str
     query: bytes
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: Headers
     body: bytes
     peer: str
 
@@ -57,7 +59,7 @@ class Response(NamedTuple):
     """One response, whole."""
 
     status: int
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: Headers
     body: bytes
 
 

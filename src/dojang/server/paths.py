@@ -6,3 +6,4 @@ TOKEN: Final = "/token"
 INTROSPECTION: Final = "/introspect"
 REVOCATION: Final = "/revoke"
 JWKS: Final = "/.well-known/jwks.json"
+ADMIN: Final = "/admin"  # of the management listener

@@ -14,6 +14,7 @@ from dojang.oauth.errors import Unavailable
 from dojang.server.config import check_issuer_setting
 from dojang.server.keyring import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
+from dojang.server.paths import ADMIN, INTROSPECTION
 from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
 
@@ -101,12 +102,12 @@ class Provider:
     @property
     def introspection_audience(self) -> str:
         """The audience of tokens that authenticate a caller of the introspection endpoint."""
-        return f"{self.issuer}/introspect"
+        return self.issuer + INTROSPECTION
 
     @property
     def admin_audience(self) -> str:
         """The audience of tokens for the admin API."""
-        return f"{self.issuer}/admin"
+        return self.issuer + ADMIN
 
     async def ready(self) -> list[str]:
         """What keeps this server from answering; empty where nothing does."""

@@ -14,7 +14,7 @@ from dojang.fetch import (
     check_request,
     check_response,
 )
-from dojang.oauth.http import Request, Response
+from dojang.oauth.http import Headers, Request, Response
 from dojang.testing.inline import run
 from dojang.web.failures import Failures
 from dojang.web.peer import TrustedProxies
@@ -57,9 +57,7 @@ class IssuerTransport:
             raise FetchFailed(request.host, FetchProblem.TOO_LARGE)
         return FetchResponse(response.status, found, response.body)
 
-    def answer(
-        self, method: str, target: str, headers: tuple[tuple[bytes, bytes], ...], body: bytes
-    ) -> Response:
+    def answer(self, method: str, target: str, headers: Headers, body: bytes) -> Response:
         """What the issuer's listener answers to a request, whole; names of headers are in lower
         case."""
         place, path, query = self._routes.find(target.encode())

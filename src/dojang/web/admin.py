@@ -22,6 +22,7 @@ from dojang.oauth.http import NO_STORE, Request, Response, build_json, parse_par
 from dojang.oauth.scopes import parse_scope
 from dojang.server.administration import OPERATIONS, Operation, OperationRefused, perform
 from dojang.server.live_tokens import find_live_token
+from dojang.server.paths import ADMIN
 from dojang.web.routing import Route, TemplateHandler, TemplateRoute
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from dojang.server.provider import Provider
 
-PREFIX: Final = "/admin"
 _MAX_BODY: Final = 65_536
 _PROBLEM: Final = (b"content-type", b"application/problem+json")
 _FIELD: Final = re.compile(r" - at `\$\.([a-z_]+)[^`]*`$|(?:unknown|required) field `([^`]{1,64})`")
@@ -49,7 +49,7 @@ def build_admin_routes(provider: Provider) -> list[Route | TemplateRoute]:
     """A route for every operation."""
     by_path: dict[str, dict[str, TemplateHandler]] = defaultdict(dict)
     for name, operation in OPERATIONS.items():
-        by_path[PREFIX + operation.path][operation.method] = _Endpoint(provider, name, operation)
+        by_path[ADMIN + operation.path][operation.method] = _Endpoint(provider, name, operation)
     return [TemplateRoute(path, methods) for path, methods in by_path.items()]
 
 

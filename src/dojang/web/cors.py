@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-Headers = tuple[tuple[bytes, bytes], ...]
+from dojang.oauth.http import Headers
 
 VARY_ORIGIN: Final[Headers] = ((b"vary", b"origin"),)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from dojang.oauth.http import Response
-
-Headers = tuple[tuple[bytes, bytes], ...]
+from dojang.oauth.http import Headers, Response
 
 CLOSE: Final = b"connection: close\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"  # RFC 9110 §10.1.1
