@@ -10,7 +10,7 @@ from dojang.oauth.errors import Unavailable
 from dojang.oauth.http import Request
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.endpoints.token import token
-from dojang.server.keyring import WrongEncryptionKey
+from dojang.server.key_records import WrongEncryptionKey
 from dojang.server.model import AppendFact, KeyRecord
 from dojang.server.ports import Conflict, DropKey, PutKey
 from dojang.server.provider import NotInitialised, Provider, initialise

@@ -10,7 +10,7 @@ from dojang import app
 from dojang.cli.errors import Exit, Failure
 from dojang.oauth.errors import Unavailable
 from dojang.server.config import BadEncryptionKey, Config
-from dojang.server.keyring import WrongEncryptionKey
+from dojang.server.key_records import WrongEncryptionKey
 from dojang.server.ports import Store
 from dojang.server.provider import NotInitialised, Provider
 from dojang.storage.errors import SchemaOutdated, SchemaTooNew, StoreInUse

@@ -12,7 +12,7 @@ from dojang.clock import Clock
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
 from dojang.server.config import check_issuer_setting
-from dojang.server.keyring import SEAL_ALGORITHM, find_working
+from dojang.server.key_records import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
 from dojang.server.paths import ADMIN, INTROSPECTION
 from dojang.server.ports import Change, Conflict, PutResource, Store

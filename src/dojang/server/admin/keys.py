@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from dojang.server.admin.errors import conflict, not_found
-from dojang.server.keyring import NoSuchKey, find_state
+from dojang.server.key_records import find_state
+from dojang.server.keyring import NoSuchKey
 from dojang.server.model import AuditEvent, KeyRecord, KeyUse
 
 if TYPE_CHECKING:
