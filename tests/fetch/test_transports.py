@@ -1,6 +1,7 @@
 """Every transport holds the same rules, over real sockets."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import time
@@ -257,6 +258,29 @@ def test_a_kept_connection_that_broke_is_replaced(origin: Origin) -> None:
         assert transport.send(FetchRequest("POST", url)).status == 200
         answering.join()
     transport.close()
+
+
+@pytest.mark.proves("C99")
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_the_last_answer_of_a_connection_is_read_to_its_end(send: Send, version: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=_answer_and_close, args=(server, version))
+        thread.start()
+        response = send(FetchRequest("GET", f"http://127.0.0.1:{server.getsockname()[1]}/"))
+        thread.join()
+    assert response.body == b"late"
+
+
+def _answer_and_close(server: socket.socket, version: str) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65_536)
+        head = f"HTTP/{version} 200 OK\r\nconnection: close\r\ncontent-length: 4\r\n\r\n"
+        connection.sendall(head.encode())
+        connection.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            assert connection.recv(1) == b"nobody hangs up before the content"
+        connection.sendall(b"late")
 
 
 def _answer_once(server: socket.socket) -> None:

@@ -64,6 +64,11 @@ class DeadlineSocket:
         return not poll.poll(0)
 
     def close(self) -> None:
+        """Nothing: `http.client` says this as soon as the head of an answer says that it will be
+        the last, with its content still to be read."""
+
+    def hang_up(self) -> None:
+        """Close the socket."""
         self._socket.close()
 
 

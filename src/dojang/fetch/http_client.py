@@ -162,7 +162,7 @@ class _Connection:
 
     def close(self) -> None:
         self._http.close()
-        self._socket.close()
+        self._socket.hang_up()
 
 
 def _parse_origin(parts: SplitResult) -> Origin:
