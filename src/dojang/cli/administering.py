@@ -16,8 +16,9 @@ from dojang.cli.errors import Exit, Failure
 from dojang.oauth.errors import Unavailable
 from dojang.server.administration import OPERATIONS, OperationRefused, perform
 from dojang.server.config import Config
+from dojang.storage.opening import is_free
 
-_FOR_A_SERVER = frozenset({"operator.client_secret"})
+_FOR_A_SERVER = frozenset({"operator.client_secret", "storage.url"})
 _FOR_THE_STORE = frozenset({"storage.url", "keys.encryption_key"})
 
 
@@ -33,6 +34,13 @@ def administer(flag: Path | None, name: str, parameters: Mapping[str, Any]) -> d
         stored = load_config(path, environ=os.environ, secrets=_FOR_THE_STORE).config
         return asyncio.run(perform_here(stored, name, parameters))
     config = load_config(path, environ=os.environ, secrets=_FOR_A_SERVER).config
+    if is_free(config.storage.url):
+        raise Failure(
+            f"something answers at {config.listen.management}, but no server has the database of "
+            "this installation open: it is another's. Nothing was sent to it. Stop it, or give "
+            "this installation an address of its own in dojang.toml",
+            Exit.UNREACHABLE,
+        )
     if not config.operator.client_secret:
         raise Failure(
             f"a server runs at {config.listen.management}, so this goes through its admin API, as "

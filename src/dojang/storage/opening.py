@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from dojang.server.ports import Store
 from dojang.storage.address import MemoryAddress, SqliteAddress, parse_address
+from dojang.storage.errors import StoreInUse
+
+
+def is_free(url: str) -> bool:
+    """Whether no process has the SQLite database at `url` open. False for any other store, and
+    where that cannot be told: nobody is turned away for it. Raises `BadStoreUrl`."""
+    address = parse_address(url)
+    if not isinstance(address, SqliteAddress) or not address.database.exists():
+        return False
+    from dojang.storage.sqlite_file import FileLock
+
+    try:
+        FileLock.take(address.database).release()
+    except (StoreInUse, OSError):
+        return False
+    return True
 
 
 async def open_store(url: str) -> Store:
