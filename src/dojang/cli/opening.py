@@ -30,8 +30,8 @@ def explain(error: Exception, config: Config) -> Failure:
     """One of `OPENING_ERRORS` as the operator should read it."""
     if isinstance(error, StoreInUse):
         return Failure(
-            f"{error}. If that is a server, its management listener is not at "
-            f"{config.listen.management}: use the configuration it was started with",
+            f"{error}. If that is a server, stop it first. Commands that can go through a running "
+            f"server look for it at {config.listen.management} (listen.management)",
             Exit.UNREACHABLE,
         )
     if isinstance(error, WrongEncryptionKey):

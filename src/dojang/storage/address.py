@@ -47,7 +47,7 @@ def parse_address(url: str) -> Address:
             raise BadStoreUrl("the store's address names no PostgreSQL database")
         return PostgresAddress(url)
     raise BadStoreUrl(
-        "the store's address begins with none of memory: sqlite:///absolute/path postgresql://"
+        "the store's address begins neither with sqlite: nor with postgresql:// (nor is it memory:)"
     )
 
 

@@ -106,7 +106,7 @@ class Story:
         )
         self._promise(
             1,
-            "orders calls payments with a token of its own, for payments:charge and no more",
+            "orders calls payments with its own token, for payments:charge and no more",
             kept=(found.payments_saw_client, found.payments_saw_scope)
             == ("orders", "payments:charge"),
         )
@@ -115,7 +115,7 @@ class Story:
         """Act 2: a token, a client, a key."""
         self._screen.act(2, "Taken back under load")
         self._screen.say(
-            f"{CLIENTS} callers for each strategy, all at once; tokens live {LIFETIME} s, cached "
+            f"{CLIENTS} callers for each strategy at once; tokens live {LIFETIME} s, cached "
             f"answers {CACHE:.0f} s"
         )
         for name in ("shop", "kiosk", "partner"):
@@ -156,7 +156,7 @@ class Story:
         for strategy in CURRENT:
             self._promise(
                 2,
-                f"{kind}, {NAMES[strategy]}: nothing slipped through after the revocation",
+                f"{kind}, {NAMES[strategy]}: nothing slipped through",
                 kept=found[strategy].slipped_through == 0 and found[strategy].refused > 0,
             )
         cached = found["introspection_cached"]
@@ -241,7 +241,7 @@ class Story:
         )
         self._promise(
             3,
-            "whoever has to ask said 503, try again: never 401 to a good token, never yes unasked",
+            "who has to ask said 503: never 401 to a good token, never yes unasked",
             kept=all(
                 found[name].unavailable_503 > 0
                 and not found[name].refused_401 + found[name].other
@@ -302,8 +302,8 @@ class Story:
             after = local.refused_at_expiry_s
             self._promise(
                 5,
-                f"{revocation.kind}, local: refused {after or 0:.1f} s after the revocation, when "
-                f"the token expired; {local.slipped_through:,} requests slipped through",
+                f"{revocation.kind}, local: refused {after or 0:.1f} s later, at expiry; "
+                f"{local.slipped_through:,} slipped through",
                 kept=after is not None,
             )
 
