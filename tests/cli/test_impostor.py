@@ -10,7 +10,6 @@ import pytest
 
 from tests.cli.installation import Installation
 
-
 LIVE = b'{"status":"live"}'
 
 
