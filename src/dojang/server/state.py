@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from secrets import token_bytes
 from typing import Final
 
 from dojang.jose.seal import SealKey
@@ -18,6 +19,7 @@ from dojang.server.access_tokens import TokenReader
 from dojang.server.keyring import KeyRing
 from dojang.server.model import Client, Position, Resource
 from dojang.server.ports import Store
+from dojang.server.repeated_requests import RepeatedRequests
 from dojang.trust.revocations import RevocationView
 
 MOST_CLIENTS_HELD: Final = 50_000
@@ -36,6 +38,8 @@ class State:
         self.keys = KeyRing(encryption_key)
         self.tokens = TokenReader(self.keys)
         self.revocations = RevocationView(BEGINNING)
+        self._digest_key = token_bytes(32)
+        self.repeated = RepeatedRequests(self._digest_key)
 
     async def reach_barrier(self) -> Position:
         """The position this request is answered at. Raises `Unavailable`."""
@@ -57,6 +61,9 @@ class State:
         self.keys.load(keys)
         self.resources = {resource.identifier: resource for resource in resources}
         self.revocations.apply(facts)
+        # In one step with what its verdicts rest on: a request that is being checked against
+        # what was here before keeps its verdict in the one that is dropped.
+        self.repeated = RepeatedRequests(self._digest_key)
         self.position = position
 
     async def find_client(self, client_id: str) -> Client | None:

@@ -8,6 +8,7 @@ from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import Request, Response, parse_form
 from dojang.oauth.token import parse_token_request
 from dojang.server.authentication import authenticate_client
+from dojang.server.checked_request import CheckedRequest, issue_checked
 from dojang.server.grant_types import GRANTS
 from dojang.server.refusals import refusing
 
@@ -17,12 +18,23 @@ if TYPE_CHECKING:
 
 @refusing("token")
 async def token(provider: Provider, request: Request) -> Response:
-    """Form → typed request → client → grant type → its checks → token."""
+    """Barrier → every check, or the verdict on an identical request → token."""
     now = provider.clock.now()
+    position = await provider.state.reach_barrier()
+    repeated = provider.state.repeated
+    digest = repeated.digest(request)
+    checked = repeated.find(digest, now=now)
+    if checked is None:
+        checked = await check_token_request(provider, request, now=int(now))
+        repeated.keep(digest, checked, now=now)
+    return issue_checked(provider, checked, position=position, now=now)
+
+
+async def check_token_request(provider: Provider, request: Request, *, now: int) -> CheckedRequest:
+    """Form → typed request → client → grant type → its checks."""
     form = parse_form(request)
     asked = parse_token_request(form)
-    position = await provider.state.reach_barrier()
-    client = await authenticate_client(provider, request, form, now=int(now))
+    client = await authenticate_client(provider, request, form, now=now)
     grant = GRANTS.get(asked.grant_type)
     if grant is None:
         raise OAuthError(
@@ -30,4 +42,4 @@ async def token(provider: Provider, request: Request) -> Response:
             "This server does not know the grant type.",
             reason="unknown_grant_type",
         )
-    return await grant(provider, client, asked, position=position, now=now)
+    return await grant(provider, client, asked)
