@@ -34,7 +34,8 @@ class Gate:
     """A verifier, the places tokens are read from, and what challenges say of the service.
 
     `resource` is the service's own https URL where it publishes metadata (RFC 9728); `realm` is
-    for people. Raises `ValueError`.
+    for people; without one it is the audience, where that can stand in a header. Raises
+    `ValueError`.
     """
 
     def __init__(
@@ -48,6 +49,9 @@ class Gate:
     ) -> None:
         if not places:
             raise ValueError("a token comes from somewhere: places is empty")
+        audience = verifier.expect.audience
+        if realm is None and audience.isascii() and audience.isprintable():
+            realm = audience
         build_bearer_challenge(Refusal(RefusalReason.NO_CREDENTIALS), realm=realm)
         self.verifier = verifier
         self._places = tuple(places)

@@ -79,5 +79,7 @@ def _revoke(config: Any, operation: str, parameters: dict[str, Any], *, as_json:
         f"the token {identifier}" if kind == "token" else f"every token of the {kind} {identifier}"
     )
     print(f"Revoked {what} (fact {number} of epoch {epoch}).")
+    if kind == "grant":
+        print("Whether there is such a grant was not looked up; `dojang client list` names them.")
     if kind == "client":
         print(f"It may ask for new ones; `dojang client disable {identifier}` stops that too.")

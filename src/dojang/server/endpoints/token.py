@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import Request, Response, parse_form
-from dojang.oauth.token import parse_token_request
+from dojang.oauth.token import build_token_response, parse_token_request
+from dojang.server.access_tokens import issue_access_token
 from dojang.server.authentication import authenticate_client
-from dojang.server.checked_request import CheckedRequest, issue_checked
+from dojang.server.checked_request import CheckedRequest
 from dojang.server.grant_types import GRANTS
+from dojang.server.model import Position
 from dojang.server.refusals import refusing
 
 if TYPE_CHECKING:
@@ -43,3 +45,23 @@ async def check_token_request(provider: Provider, request: Request, *, now: int)
             reason="unknown_grant_type",
         )
     return await grant(provider, client, asked)
+
+
+def issue_checked(
+    provider: Provider, checked: CheckedRequest, *, position: Position, now: float
+) -> Response:
+    """The token response (RFC 6749 §5.1). Raises `Unavailable`."""
+    resource, grant = checked.target
+    token = issue_access_token(
+        provider.state.keys,
+        issuer=provider.issuer,
+        client=checked.client,
+        grant=grant,
+        resource=resource,
+        scope=checked.scope,
+        position=position,
+        now=now,
+    )
+    return build_token_response(
+        token, expires_in=resource.access_token_lifetime, scope=checked.scope
+    )
