@@ -98,6 +98,13 @@ def test_without_credentials(client: TestClient) -> None:
     assert response.json() == {"detail": "An access token is needed."}
 
 
+@pytest.mark.proves("R3", "C74")
+def test_without_a_realm_it_is_the_audience(issuer: WireIssuer) -> None:
+    with TestClient(build_app(build_guard(issuer))) as client:
+        challenge = challenge_of(client.get("/orders"))
+    assert challenge == {"realm": AUDIENCE, "scope": "orders:read"}
+
+
 @pytest.mark.proves("R3", "R4", "C68", "C74", "C14")
 @pytest.mark.parametrize(
     "request_line, claims, answer",

@@ -49,6 +49,21 @@ def test_another_secret_is_another_request(issuer: Issuer) -> None:
     assert refusal(post(issuer, "/token", GRANT)) == (401, "invalid_client")
 
 
+@pytest.mark.proves("C46")
+def test_an_empty_header_is_a_second_way_to_authenticate(issuer: Issuer) -> None:
+    issuer.perform(
+        "client.add",
+        client_id="poster",
+        authentication="client_secret_post",
+        grants=[{"resource": ORDERS, "scopes": ["read"]}],
+    )
+    secret = issuer.perform("client.rotate_secret", client_id="poster")["client_secret"]
+    form = {**GRANT, "client_id": "poster", "client_secret": secret}
+    assert post(issuer, "/token", form).status == 200
+    empty = (b"authorization", b"")
+    assert refusal(post(issuer, "/token", form, empty)) == (400, "invalid_request")
+
+
 @pytest.mark.proves("C87", "K6")
 @pytest.mark.parametrize("operation", ["client.disable", "client.rotate_secret"])
 def test_a_change_of_the_client_is_seen_at_once(issuer: Issuer, operation: str) -> None:

@@ -32,10 +32,12 @@ class RepeatedRequests:
 
         Raises `OAuthError(INVALID_REQUEST)` for a header that stands twice.
         """
-        credentials = request.header(b"authorization") or b""
+        credentials = request.header(b"authorization")
         media_type = request.header(b"content-type") or b""
+        # An empty header is a way to authenticate; an absent one is none.
+        given = -1 if credentials is None else len(credentials)
         parts = b"%d %d %b%b%b" % (
-            len(credentials), len(media_type), credentials, media_type, request.body,
+            given, len(media_type), credentials or b"", media_type, request.body,
         )  # fmt: skip
         return blake2b(parts, key=self._key, digest_size=32).digest()
 
