@@ -43,7 +43,7 @@ def test_a_token_response_has_four_members_and_no_cache() -> None:
 @given(REVS, REVS)
 @pytest.mark.proves("K6")
 def test_a_fact_kills_what_came_before_it(at: Rev, rev: Rev) -> None:
-    fact = Fact(at, FactKind.TOKEN, "x", 0, 0)
+    fact = Fact(at, FactKind.TOKEN, "x", 0, 0, b"")
     earlier = (rev.epoch, rev.number) < (at.epoch, at.number)
     assert kills(fact, rev) == earlier
     assert not kills(fact, at)

@@ -29,7 +29,8 @@ TEMPLATE = "dojang_template"
 CLEAN = (
     "DELETE FROM clients; DELETE FROM resources; DELETE FROM keys; DELETE FROM facts; "
     "DELETE FROM audit; DELETE FROM replay; "
-    "UPDATE head SET epoch = 1, number = 0, generation = 0, audit_number = 0, audit_digest = NULL"
+    "UPDATE head SET epoch = 1, number = 0, generation = 0, audit_number = 0, audit_digest = NULL, "
+    "fact_digest = NULL, directory = 0"
 )
 INSTALL = "PostgreSQL is not installed; type: apt-get install -y postgresql"
 

@@ -21,7 +21,7 @@ def records(draw: st.DrawFn) -> list[Fact]:
             epoch += 1
         at = draw(st.integers(0, 100))
         kind, identifier = draw(KINDS), draw(IDENTIFIERS)
-        facts.append(Fact(Rev(epoch, number), kind, identifier, at, at + 50))
+        facts.append(Fact(Rev(epoch, number), kind, identifier, at, at + 50, b""))
     return facts
 
 
@@ -66,9 +66,9 @@ def test_only_spent_facts_are_forgotten(facts: list[Fact], now: int) -> None:
 @pytest.mark.proves("K6")
 def test_facts_come_in_order_and_once() -> None:
     view = RevocationView(BEGINNING)
-    first, second = (Fact(Rev(1, n), FactKind.TOKEN, str(n), 0, 0) for n in (1, 2))
+    first, second = (Fact(Rev(1, n), FactKind.TOKEN, str(n), 0, 0, b"") for n in (1, 2))
     view.apply([first, second])
-    for late in (first, second, Fact(Rev(0, 9), FactKind.TOKEN, "x", 0, 0)):
+    for late in (first, second, Fact(Rev(0, 9), FactKind.TOKEN, "x", 0, 0, b"")):
         with pytest.raises(ValueError, match="in order"):
             view.apply([late])
     assert view.as_of == Rev(1, 2)
@@ -78,7 +78,7 @@ def test_facts_come_in_order_and_once() -> None:
 @pytest.mark.proves("K6")
 def test_an_identifier_is_a_text(value: object) -> None:
     view = RevocationView(BEGINNING)
-    view.apply([Fact(Rev(1, 1), FactKind.TOKEN, "a", 0, 0)])
+    view.apply([Fact(Rev(1, 1), FactKind.TOKEN, "a", 0, 0, b"")])
     assert view.find_killer(BEGINNING, {"jti": value}) is None
     assert view.find_killer(BEGINNING, {"jti": "a"}) is FactKind.TOKEN
 

@@ -8,7 +8,8 @@ No clock takes part.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from hashlib import sha256
+from typing import Final, NamedTuple
 
 
 class FactKind(StrEnum):
@@ -20,6 +21,7 @@ class FactKind(StrEnum):
     CLIENT = "client"  # client_id
     ACCOUNT = "account"  # sub
     KEY = "key"  # kid of the signature or seal
+    EVERYTHING = "everything"  # matched by every token
 
 
 class Rev(NamedTuple):
@@ -32,13 +34,25 @@ class Rev(NamedTuple):
 class Fact(NamedTuple):
     """One revocation. `at` says when (seconds since 1970), for people; it decides nothing.
     It may be forgotten after `forget_after` (seconds since 1970), when no token it could match
-    is alive."""
+    is alive. `digest` covers it and the digest of the fact before (32 bytes)."""
 
     rev: Rev
     kind: FactKind
     identifier: str
     at: int
     forget_after: int
+    digest: bytes
+
+
+FIRST_DIGEST: Final = bytes(32)
+
+
+def digest_fact(fact: Fact, before: bytes) -> bytes:
+    """The digest of the record of facts that ends with `fact`, after the digest `before`: two
+    records that agree on it have the same facts in the same places."""
+    rev, kind, identifier, _, forget_after, _ = fact
+    parts = f"{rev.epoch} {rev.number} {kind} {forget_after} {identifier}"
+    return sha256(before + parts.encode()).digest()
 
 
 def kills(fact: Fact, rev: Rev) -> bool:

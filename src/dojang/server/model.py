@@ -14,13 +14,14 @@ from dojang.oauth.revocation_fact import FactKind, Rev
 
 
 class Position(NamedTuple):
-    """How far the store has come. `head` numbers facts in commit order without gaps;
-    `generation` grows with every commit that changes more than the audit trail; a new `epoch`
-    begins after a restore or failover."""
+    """How far the store has come. `head` numbers facts in commit order without gaps, and `digest`
+    covers them (32 bytes); `generation` grows with every commit that changes clients, resources or
+    keys; a new `epoch` begins after a restore or failover."""
 
     epoch: int
     head: int
     generation: int
+    digest: bytes
 
     @property
     def rev(self) -> Rev:
@@ -91,13 +92,15 @@ class KeyUse(StrEnum):
 
     ACCESS_TOKEN = "access_token"
     SEAL = "seal"
+    FEED = "feed"
 
 
 class KeyRecord(Struct, frozen=True, kw_only=True):
     """A key of the ring. `sealed` is its private half under the key-encryption key.
 
     Its state follows from these times and `now`: upcoming (published) until `active_from`,
-    active until `active_until`, retained (published) until `gone_at`; or revoked."""
+    active until `active_until`, retained (published) until `gone_at`; or revoked. Until
+    `active_by`, a key that has a date still waits for followers that do not hold it."""
 
     kid: str
     use: KeyUse
@@ -109,6 +112,7 @@ class KeyRecord(Struct, frozen=True, kw_only=True):
     active_until: int | None = None
     gone_at: int | None = None
     revoked_at: int | None = None
+    active_by: int | None = None
     version: int = 1
 
 

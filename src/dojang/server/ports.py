@@ -6,12 +6,13 @@ One contract suite runs against every store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from dojang.oauth.revocation_fact import Fact, Rev
+from dojang.server.followers import Follower
 from dojang.server.model import (
     AppendFact,
     AuditEvent,
@@ -72,8 +73,8 @@ class Ledger(Protocol):
 
     async def commit(self, changes: Sequence[Change]) -> Position:
         """Duty: all or nothing; durable before it returns; facts numbered in commit order without
-        gaps; `generation` grows, unless all changes are audit events; the position returned
-        includes these changes.
+        gaps; `generation` grows with every change of a client, a resource or a key; the position
+        returned includes these changes.
         Raises `Conflict` or `Unavailable`; after `Unavailable` the outcome is not known."""
 
     async def load_facts(self, after: Rev) -> Sequence[Fact]:
@@ -106,13 +107,31 @@ class ReplayStore(Protocol):
         entries with `until` < `now` are deleted. Raises `Unavailable`, never guesses."""
 
 
+class Signals(Protocol):
+    """Hints between nodes, and who does what only one should. Nothing accepted rests on them."""
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called, in the event loop, soon after any node has committed. It may be
+        called for nothing, and a call may be lost: a reader asks for the position all the same."""
+
+    async def lead(self) -> bool:
+        """Whether this node is to do the scheduled work now; at most one is, almost always.
+        Raises `Unavailable`."""
+
+    async def save_followers(self, followers: Sequence[Follower]) -> None:
+        """Tell the other nodes. What is saved may be lost with the database's process."""
+
+    async def load_followers(self, *, since: float) -> Sequence[Follower]:
+        """Those of all nodes that were seen after `since` (seconds since 1970)."""
+
+
 class AuditTrail(Protocol):
     """The hash-chained record; appended to by `Ledger.commit` alone."""
 
     async def load_audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditRecord]: ...
 
 
-class Store(Ledger, Directory, KeyStore, ReplayStore, AuditTrail, Protocol):
+class Store(Ledger, Directory, KeyStore, ReplayStore, AuditTrail, Signals, Protocol):
     """All of it, and its end of life."""
 
     async def forget(self, *, now: int) -> None:

@@ -14,7 +14,7 @@ from secrets import token_bytes
 from typing import Final
 
 from dojang.jose.seal import SealKey
-from dojang.oauth.revocation_fact import Rev
+from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
 from dojang.server.access_tokens import TokenReader
 from dojang.server.keyring import KeyRing
 from dojang.server.model import Client, Position, Resource
@@ -33,7 +33,7 @@ class State:
         self._store = store
         self._refreshing = asyncio.Lock()
         self._clients: dict[str, Client] = {}
-        self.position = Position(0, 0, -1)
+        self.position = Position(0, 0, -1, FIRST_DIGEST)
         self.resources: Mapping[str, Resource] = {}
         self.keys = KeyRing(encryption_key)
         self.tokens = TokenReader(self.keys)
@@ -44,27 +44,25 @@ class State:
     async def reach_barrier(self) -> Position:
         """The position this request is answered at. Raises `Unavailable`."""
         position = await self._store.position()
-        if position.generation != self.position.generation or position.epoch != self.position.epoch:
+        if position != self.position:
             async with self._refreshing:
-                if (self.position.epoch, self.position.generation) < (
-                    position.epoch,
-                    position.generation,
-                ):
+                if self.position.epoch <= position.epoch:
                     await self._refresh(position)
         return position
 
     async def _refresh(self, position: Position) -> None:
-        self._clients = {}
-        resources = await self._store.list_resources()
-        keys = await self._store.load_keys()
-        facts = await self._store.load_facts(self.revocations.as_of)
-        self.keys.load(keys)
-        self.resources = {resource.identifier: resource for resource in resources}
-        self.revocations.apply(facts)
-        # In one step with what its verdicts rest on: a request that is being checked against
-        # what was here before keeps its verdict in the one that is dropped.
-        self.repeated = RepeatedRequests(self._digest_key)
-        self.position = position
+        if self.position.generation < position.generation:
+            self._clients = {}
+            resources = await self._store.list_resources()
+            keys = await self._store.load_keys()
+            self.keys.load(keys)
+            self.resources = {resource.identifier: resource for resource in resources}
+            # In one step with what its verdicts rest on: a request that is being checked against
+            # what was here before keeps its verdict in the one that is dropped.
+            self.repeated = RepeatedRequests(self._digest_key)
+        if self.position.rev < position.rev:
+            self.revocations.apply(await self._store.load_facts(self.revocations.as_of))
+        self.position = max(self.position, position)
 
     async def find_client(self, client_id: str) -> Client | None:
         """The client as of the barrier, or None."""

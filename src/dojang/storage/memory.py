@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
+from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
 from dojang.server.ports import Change, Conflict
 from dojang.storage.records import check_entry
@@ -25,6 +26,7 @@ class MemoryStore:
         self._entries: dict[bytes, int] = {}
         self._expiries: list[tuple[int, bytes]] = []
         self._closed = False
+        self._watchers: list[Callable[[], None]] = []
 
     def _check_open(self) -> None:
         if self._closed:
@@ -45,6 +47,8 @@ class MemoryStore:
         self._facts.extend(numbered.facts)
         self._audit.extend(numbered.records)
         self._head = numbered.head
+        for changed in self._watchers:
+            changed()
         return self._head.position
 
     def _stage(self, write: Write, staged: dict[tuple[str, str], Any]) -> None:
@@ -93,6 +97,19 @@ class MemoryStore:
             until, key = heappop(self._expiries)
             if self._entries.get(key) == until:
                 del self._entries[key]
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        self._watchers.append(changed)
+
+    async def lead(self) -> bool:
+        self._check_open()
+        return True
+
+    async def save_followers(self, followers: Sequence[Follower]) -> None:
+        """Nobody else is here to be told."""
+
+    async def load_followers(self, *, since: float) -> Sequence[Follower]:
+        return ()
 
     async def load_audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         self._check_open()

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from dojang.oauth.errors import Unavailable
-from dojang.oauth.revocation_fact import Fact, Rev
+from dojang.oauth.revocation_fact import FIRST_DIGEST, Fact, Rev
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
 from dojang.server.ports import Change, Conflict
 from dojang.storage import statements
@@ -93,7 +93,8 @@ class PostgresStore:
             connection.terminate()
             raise
         self._barrier_connection = connection
-        return Position(*row)
+        epoch, number, directory, digest = row
+        return Position(epoch, number, directory, digest or FIRST_DIGEST)
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
         if self._closed or len(self._running) >= MOST_WAITING:

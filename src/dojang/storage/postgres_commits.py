@@ -21,18 +21,19 @@ APPEND: Final = f"""
 WITH new_facts AS (
     INSERT INTO facts ({statements.FACT_COLUMNS})
     SELECT * FROM unnest(
-        $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::bigint[], $11::bigint[]
+        $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
+        $14::bytea[]
     )
 ), new_audit AS (
     INSERT INTO audit ({statements.AUDIT_COLUMNS})
     SELECT * FROM unnest(
-        $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[],
-        $18::text[], $19::bytea[]
+        $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::text[], $20::text[],
+        $21::text[], $22::bytea[]
     )
 )
 {statements.WRITE_HEAD}
 """
-FACT_WIDTH: Final = 6
+FACT_WIDTH: Final = 7
 AUDIT_WIDTH: Final = 8
 
 

@@ -141,6 +141,7 @@ def build_key_row(key: KeyRecord) -> Row:
         key.active_until,
         key.gone_at,
         key.revoked_at,
+        key.active_by,
         key.version,
         key.kid,
     )
@@ -158,20 +159,21 @@ def parse_key(row: Row) -> KeyRecord:
         active_until=row[6],
         gone_at=row[7],
         revoked_at=row[8],
-        version=row[9],
-        kid=row[10],
+        active_by=row[9],
+        version=row[10],
+        kid=row[11],
     )
 
 
 def build_fact_row(fact: Fact) -> Row:
     """In the order of `statements.FACT_COLUMNS`."""
-    rev, kind, identifier, at, forget_after = fact
-    return (rev.epoch, rev.number, kind.value, identifier, at, forget_after)
+    rev, kind, identifier, at, forget_after, digest = fact
+    return (rev.epoch, rev.number, kind.value, identifier, at, forget_after, digest)
 
 
 def parse_fact(row: Row) -> Fact:
     """The reverse of `build_fact_row`."""
-    return Fact(Rev(row[0], row[1]), FactKind(row[2]), row[3], row[4], row[5])
+    return Fact(Rev(row[0], row[1]), FactKind(row[2]), row[3], row[4], row[5], row[6] or b"")
 
 
 def build_audit_row(record: AuditRecord) -> Row:

@@ -36,6 +36,8 @@ head = Table(
     Column("generation", Number, nullable=False),
     Column("audit_number", Number, nullable=False),
     Column("audit_digest", LargeBinary),
+    Column("fact_digest", LargeBinary),
+    Column("directory", Number, nullable=False, server_default="0"),
     CheckConstraint("place = 1", name="one_row"),
 )
 
@@ -79,6 +81,7 @@ keys = Table(
     Column("gone_at", Number),
     Column("revoked_at", Number),
     Column("version", Number, nullable=False),
+    Column("active_by", Number),
 )
 
 facts = Table(
@@ -90,6 +93,7 @@ facts = Table(
     Column("identifier", Text, nullable=False),
     Column("at", Number, nullable=False),
     Column("forget_after", Number, nullable=False),
+    Column("digest", LargeBinary),
     Index(None, "forget_after"),
     sqlite_with_rowid=False,
 )

@@ -14,18 +14,21 @@ RESOURCE_COLUMNS: Final = (
 )
 KEY_COLUMNS: Final = (
     "key_use, algorithm, sealed, public_jwk, published_at, active_from, active_until, gone_at, "
-    "revoked_at, version, kid"
+    "revoked_at, active_by, version, kid"
 )
-FACT_COLUMNS: Final = "epoch, number, kind, identifier, at, forget_after"
+FACT_COLUMNS: Final = "epoch, number, kind, identifier, at, forget_after, digest"
 AUDIT_COLUMNS: Final = "number, at, actor, action, target, outcome, detail, digest"
-HEAD_COLUMNS: Final = "epoch, number, generation, audit_number, audit_digest"
+HEAD_COLUMNS: Final = (
+    "epoch, number, generation, audit_number, audit_digest, fact_digest, directory"
+)
 
 READ_REVISION: Final = "SELECT version_num FROM alembic_version"
 READ_HEAD: Final = f"SELECT {HEAD_COLUMNS} FROM head"
 LOCK_HEAD: Final = f"{READ_HEAD} FOR UPDATE"
-READ_POSITION: Final = "SELECT epoch, number, generation FROM head"
+READ_POSITION: Final = "SELECT epoch, number, directory, fact_digest FROM head"
 WRITE_HEAD: Final = (
-    "UPDATE head SET epoch = $1, number = $2, generation = $3, audit_number = $4, audit_digest = $5"
+    "UPDATE head SET epoch = $1, number = $2, generation = $3, audit_number = $4, "
+    "audit_digest = $5, fact_digest = $6, directory = $7"
 )
 
 FIND_CLIENT: Final = f"SELECT {CLIENT_COLUMNS} FROM clients WHERE client_id = $1"
@@ -41,7 +44,7 @@ LOAD_FACTS: Final = (
 LOAD_AUDIT: Final = f"SELECT {AUDIT_COLUMNS} FROM audit WHERE number > $1 ORDER BY number LIMIT $2"
 
 DROP_KEY: Final = "DELETE FROM keys WHERE kid = $1 AND version = $2"
-INSERT_FACT: Final = f"INSERT INTO facts ({FACT_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)"
+INSERT_FACT: Final = f"INSERT INTO facts ({FACT_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"
 INSERT_AUDIT: Final = f"INSERT INTO audit ({AUDIT_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 
 # A spent entry that has expired is as good as none; it changes nothing while it lives.

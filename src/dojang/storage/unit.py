@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dojang.oauth.revocation_fact import Fact, Rev
+from dojang.oauth.revocation_fact import FIRST_DIGEST, Fact, Rev, digest_fact
 from dojang.server.audit import GENESIS, build_record
 from dojang.server.model import (
     AppendFact,
@@ -37,14 +37,24 @@ class Head(NamedTuple):
     generation: int
     audit_number: int
     audit_digest: bytes | None
+    fact_digest: bytes | None
+    directory: int
 
     @property
     def position(self) -> Position:
         """The part that the server sees."""
-        return Position(self.epoch, self.number, self.generation)
+        return Position(self.epoch, self.number, self.directory, self.fact_digest or FIRST_DIGEST)
 
 
-NEW_HEAD = Head(epoch=1, number=0, generation=0, audit_number=0, audit_digest=None)
+NEW_HEAD = Head(
+    epoch=1,
+    number=0,
+    generation=0,
+    audit_number=0,
+    audit_digest=None,
+    fact_digest=None,
+    directory=0,
+)
 
 
 class Write(NamedTuple):
@@ -111,10 +121,13 @@ def _build_write(change: PutClient | PutResource | PutKey | DropKey) -> Write:
 
 def number_unit(unit: Unit, head: Head) -> Numbered:
     """What `unit` appends after `head`: facts without gaps, events on the chain."""
-    facts = [
-        Fact(Rev(head.epoch, number), fact.kind, fact.identifier, fact.at, fact.forget_after)
-        for number, fact in enumerate(unit.facts, head.number + 1)
-    ]
+    facts: list[Fact] = []
+    fact_digest = head.fact_digest or FIRST_DIGEST
+    for number, asked in enumerate(unit.facts, head.number + 1):
+        rev = Rev(head.epoch, number)
+        fact = Fact(rev, asked.kind, asked.identifier, asked.at, asked.forget_after, b"")
+        fact_digest = digest_fact(fact, fact_digest)
+        facts.append(fact._replace(digest=fact_digest))
     digest = head.audit_digest
     records = []
     for number, event in enumerate(unit.events, head.audit_number + 1):
@@ -124,9 +137,12 @@ def number_unit(unit: Unit, head: Head) -> Numbered:
     after = Head(
         epoch=head.epoch,
         number=head.number + len(facts),
-        # What only adds to the audit trail makes no server read again what it holds.
+        # What only adds to the audit trail makes no server read again what it holds. Servers of
+        # the release before this one go by `generation` alone.
         generation=head.generation + bool(unit.writes or unit.facts),
         audit_number=head.audit_number + len(records),
         audit_digest=digest,
+        fact_digest=fact_digest,
+        directory=head.directory + bool(unit.writes),
     )
     return Numbered(facts, records, after)

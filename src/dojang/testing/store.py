@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
+from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
 from dojang.server.ports import Change, Store
 
@@ -47,6 +48,18 @@ class SeverableStore:
 
     async def consume_once(self, key: bytes, *, until: int, now: int) -> bool:
         return await self._live.consume_once(key, until=until, now=now)
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        self._store.watch(changed)
+
+    async def lead(self) -> bool:
+        return await self._live.lead()
+
+    async def save_followers(self, followers: Sequence[Follower]) -> None:
+        await self._live.save_followers(followers)
+
+    async def load_followers(self, *, since: float) -> Sequence[Follower]:
+        return await self._live.load_followers(since=since)
 
     async def load_audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         return await self._live.load_audit(after=after, limit=limit)

@@ -14,6 +14,7 @@ CLAIM_OF: Final[Mapping[FactKind, str]] = {
     FactKind.CLIENT: "client_id",
     FactKind.ACCOUNT: "sub",
     FactKind.KEY: "kid",
+    FactKind.EVERYTHING: "iss",
 }
 
 
