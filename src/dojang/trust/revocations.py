@@ -8,7 +8,7 @@ the token itself; about everything else the latest fact counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from threading import Lock
 from typing import Final, NamedTuple
@@ -37,10 +37,12 @@ CLAIM_OF: Final[Mapping[FactKind, str]] = {
 }
 
 MOST_RECENT: Final = 16_384  # facts in the dictionary, or an eighth of those in the tables
-MOST_TAGS: Final = 16_384  # identifiers of a kind whose tags are remembered
+MOST_KNOWN: Final = 16_384  # combinations of identifiers whose tags are remembered
 CHUNK_BYTES: Final = 1_048_576
 NUMBER_BITS: Final = 48
 
+_OTHER_KINDS: Final = tuple(kind for kind in CLAIM_OF if kind is not FactKind.TOKEN)
+_OTHER_CLAIMS: Final = tuple(CLAIM_OF[kind] for kind in _OTHER_KINDS)
 _MINUTES_BEGIN: Final = 1_577_836_800  # 2020: three bytes of minutes reach to 2051
 _MINUTE_BYTES: Final = 3
 _REV_BYTES: Final = 8
@@ -49,10 +51,13 @@ _OTHER_ROW: Final = TAG_BYTES + _REV_BYTES + _MINUTE_BYTES
 
 
 class Marks(NamedTuple):
-    """What facts know a token by: its `rev` as one number, and the tags of what it names."""
+    """What facts know a token by: its `rev` as one number, the tag of its own id, and the `tags`
+    of what else it names, which are of these `kinds`."""
 
     rev: int
-    tags: tuple[tuple[FactKind, bytes], ...]
+    token: bytes | None
+    kinds: tuple[FactKind, ...]
+    tags: tuple[bytes, ...]
 
 
 class Snapshot(NamedTuple):
@@ -78,20 +83,6 @@ class _Held(NamedTuple):
     others: tuple[Table, ...]
 
 
-class _Tags(dict[str, bytes]):
-    """The tags of identifiers that come again and again."""
-
-    def __init__(self, tag: Callable[[str], bytes]) -> None:
-        super().__init__()
-        self._tag = tag
-
-    def __missing__(self, identifier: str) -> bytes:
-        if len(self) >= MOST_TAGS:
-            self.clear()
-        tag = self[identifier] = self._tag(identifier)
-        return tag
-
-
 def pack_rev(rev: Rev) -> int:
     """One number that is ordered as `rev` is."""
     return rev.epoch << NUMBER_BITS | rev.number
@@ -105,12 +96,9 @@ class RevocationView:
 
     def __init__(self, tagger: Tagger) -> None:
         self.as_of = Rev(0, 0)
+        self._tag = tagger.tag
         self._tag_token = tagger.of_kind(FactKind.TOKEN)
-        self._tags = [
-            (kind, claim, _Tags(tagger.of_kind(kind)))
-            for kind, claim in CLAIM_OF.items()
-            if kind is not FactKind.TOKEN
-        ]
+        self._known: dict[tuple[object, ...], tuple[tuple[FactKind, ...], tuple[bytes, ...]]] = {}
         self._held = _Held({}, {}, (), ())
         self.renew()
         renew_in_children(self)
@@ -128,29 +116,48 @@ class RevocationView:
         """The marks of a token. `identifiers` maps the names in `CLAIM_OF` to the token's own;
         what is no text marks nothing."""
         find = identifiers.get
-        tags = []
-        token = find("jti")
-        if type(token) is str:  # never twice the same
-            tags.append((FactKind.TOKEN, self._tag_token(token)))
-        for kind, claim, known in self._tags:
-            identifier = find(claim)
-            if type(identifier) is str:
-                tags.append((kind, known[identifier]))
-        return Marks(pack_rev(rev), tuple(tags))
+        own = find("jti")
+        named = tuple([find(claim) for claim in _OTHER_CLAIMS])
+        try:
+            known = self._known.get(named)
+        except TypeError:  # a claim of some other issuer's making
+            named = tuple(name if isinstance(name, str) else None for name in named)
+            known = self._known.get(named)
+        if known is None:
+            known = self._tag_others(named)
+        return Marks(pack_rev(rev), self._tag_token(own) if type(own) is str else None, *known)
+
+    def _tag_others(
+        self, named: tuple[object, ...]
+    ) -> tuple[tuple[FactKind, ...], tuple[bytes, ...]]:
+        """Kinds and tags of what many tokens have in common; remembered."""
+        pairs = [
+            (kind, self._tag(kind, name))
+            for kind, name in zip(_OTHER_KINDS, named, strict=True)
+            if isinstance(name, str)
+        ]
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        known = tuple(kind for kind, _ in pairs), tuple(tag for _, tag in pairs)
+        self._known[named] = known
+        return known
 
     def find_killer(self, marks: Marks) -> FactKind | None:
         """The kind of a fact that killed a token, or None while it lives."""
         recent, settling, tokens, others = self._held
-        rev = marks.rev
-        for kind, tag in marks.tags:
+        rev, own, kinds, tags = marks
+        if own is not None:
+            if own in recent or own in settling:
+                return FactKind.TOKEN
+            for table in tokens:
+                if table.find(own) is not None:
+                    return FactKind.TOKEN
+        if not others and not settling and recent.keys().isdisjoint(tags):
+            return None
+        for kind, tag in zip(kinds, tags, strict=True):
             fact = recent.get(tag) or settling.get(tag)
             if fact is not None and fact.rev > rev:
                 return kind
-            if kind is FactKind.TOKEN:
-                for table in tokens:
-                    if table.find(tag) is not None:
-                        return kind
-                continue
             for table in others:
                 kept = table.find(tag)
                 if kept is not None and int.from_bytes(kept[:_REV_BYTES], "big") > rev:
@@ -217,7 +224,10 @@ class RevocationView:
         tokens, others = (Table(width, shards) for width, shards in by_width.items())
         with self._settling, self._writing:
             held = self._held
-            self._held = held._replace(tokens=(tokens, *held.tokens), others=(others, *held.others))
+            self._held = held._replace(
+                tokens=(tokens, *held.tokens) if tokens.count else held.tokens,
+                others=(others, *held.others) if others.count else held.others,
+            )
             self.as_of = max(self.as_of, rev)
 
     def _settle(self, now: int) -> Rev:
@@ -241,7 +251,11 @@ class RevocationView:
         tokens = _merge_tables(_TOKEN_ROW, held.tokens, token_rows, spent)
         others = _merge_tables(_OTHER_ROW, held.others, other_rows, spent)
         with self._writing:
-            self._held = self._held._replace(settling={}, tokens=(tokens,), others=(others,))
+            self._held = self._held._replace(
+                settling={},
+                tokens=(tokens,) if tokens.count else (),
+                others=(others,) if others.count else (),
+            )
         return rev
 
 
