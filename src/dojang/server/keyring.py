@@ -7,23 +7,27 @@ activate a key that verifiers already hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from dojang.jose import json_object
+from dojang.jose import base64url, json_object
 from dojang.jose.jws import CompactSigner
 from dojang.jose.jwt import JwtVerifier
 from dojang.jose.keys import KeySet, SigningKey
 from dojang.jose.seal import SealKey, SealRing
 from dojang.oauth.access_token import MEDIA_TYPE
+from dojang.oauth.feed import ALGORITHM as FEED_ALGORITHM
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.documents import CacheableDocument
+from dojang.server.feed_keys import FeedKeys, build_feed_keys, derive_first_kids
 from dojang.server.key_records import (
     PUBLISHED,
     KeyState,
     LoadedKey,
+    build_key_record,
     find_state,
     find_working,
     load_key,
@@ -41,7 +45,7 @@ class NoSuchKey(Exception):
 
 class SigningView(NamedTuple):
     """Everything the ring answers from one change of a state until the next: nothing is computed
-    twice."""
+    twice. `keys_digest` changes with `jwks`."""
 
     since: float
     until: float
@@ -49,6 +53,8 @@ class SigningView(NamedTuple):
     seals: SealRing | None
     verifier: JwtVerifier | None
     jwks: CacheableDocument
+    keys_digest: str
+    feed: FeedKeys | None
 
 
 class KeyRing:
@@ -87,14 +93,13 @@ class KeyRing:
 
     def _compute(self, now: int) -> SigningView:
         held = [key for key in self._loaded.values() if find_state(key.record, now) in PUBLISHED]
-        signing = [
-            key.private
-            for key in held
-            if key.record.use is KeyUse.ACCESS_TOKEN and isinstance(key.private, SigningKey)
-        ]
+        signing = _select_signing(held, KeyUse.ACCESS_TOKEN)
         seals = [key.private for key in held if isinstance(key.private, SealKey)]
-        kids = {key.kid for key in find_working((key.record for key in held), now).values()}
+        working = find_working((key.record for key in held), now)
+        kids = {key.kid for key in working.values()}
         sealing = next((key for key in seals if key.kid in kids), None)
+        feeding = working.get((KeyUse.FEED, FEED_ALGORITHM))
+        jwks = json_object.dump({"keys": [_published_jwk(key) for key in signing]})
         times = self._turning_points()
         return SigningView(
             since=max((time for time in times if time <= now), default=float("-inf")),
@@ -114,9 +119,9 @@ class KeyRing:
             )
             if signing
             else None,
-            jwks=CacheableDocument(
-                json_object.dump({"keys": [_published_jwk(key) for key in signing]})
-            ),
+            jwks=CacheableDocument(jwks),
+            keys_digest=base64url.encode(sha256(jwks).digest()),
+            feed=build_feed_keys(_select_signing(held, KeyUse.FEED), feeding and feeding.kid),
         )
 
     def _turning_points(self) -> list[int]:
@@ -146,6 +151,29 @@ class KeyRing:
         if self.has(use, algorithm):
             return []
         return [PutKey(key) for key in make_pair(use, algorithm, self._encryption_key, now=now)]
+
+    def plan_feed_keys(self, *, now: int, made: Sequence[SigningKey] = ()) -> list[Change]:
+        """The changes that give the feed its first keys; none where it has keys. `made` are two
+        RS256 keys that were made before."""
+        if self.has(KeyUse.FEED, FEED_ALGORITHM):
+            return []
+        keys = made or [
+            SigningKey.generate(FEED_ALGORITHM, kid=kid)
+            for kid in derive_first_kids(self._encryption_key)
+        ]
+        return [
+            PutKey(
+                build_key_record(
+                    KeyUse.FEED,
+                    FEED_ALGORITHM,
+                    key,
+                    self._encryption_key,
+                    now=now,
+                    active_from=active_from,
+                )
+            )
+            for key, active_from in zip(keys, (now, None), strict=True)
+        ]
 
     def plan_rotation(self, use: KeyUse, algorithm: str, *, now: int) -> tuple[int, list[Change]]:
         """When the standby will take over (seconds since 1970), and the changes that say so.
@@ -212,6 +240,12 @@ class KeyRing:
 
 def _revised(record: KeyRecord, **changes: int | None) -> PutKey:
     return PutKey(replace(record, **changes, version=record.version + 1))
+
+
+def _select_signing(keys: Iterable[LoadedKey], use: KeyUse) -> list[SigningKey]:
+    return [
+        key.private for key in keys if key.record.use is use and isinstance(key.private, SigningKey)
+    ]
 
 
 def _published_jwk(key: SigningKey) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from asyncio import Lock
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol, Self, TypeVar
 
 from dojang.clock import Clock
+from dojang.jose.keys import SigningKey
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
 from dojang.server.config import check_issuer_setting
@@ -84,8 +86,9 @@ class Provider:
     ) -> Self:
         """A provider on a store that `initialise` has filled. `key_encryption_key` is 32 bytes.
 
-        Raises `NotInitialised`, `WrongEncryptionKey` and `Unavailable`; it never makes keys.
-        Raises `ValueError` for what is no issuer.
+        It makes no keys but those of the feed, for an installation that is older than the feed.
+        Raises `NotInitialised`, `WrongEncryptionKey` and `Unavailable`, and `ValueError` for what
+        is no issuer.
         """
         provider = cls(
             issuer=issuer,
@@ -97,7 +100,17 @@ class Provider:
         await provider.state.reach_barrier()
         if not provider.state.keys.records:
             raise NotInitialised
+        await provider._make_feed_keys()
         return provider
+
+    async def _make_feed_keys(self) -> None:
+        now = int(self.clock.now())
+        changes = await self.offload(partial(self.state.keys.plan_feed_keys, now=now))
+        if changes:
+            event = AuditEvent(at=now, actor="dojang", action="keys.make", target=KeyUse.FEED)
+            with suppress(Conflict):  # another node was first
+                await self.store.commit([*changes, event])
+            await self.state.reach_barrier()
 
     @property
     def introspection_audience(self) -> str:
@@ -139,8 +152,16 @@ class Provider:
         self.state.revocations.forget(now)
 
 
-async def initialise(*, issuer: str, store: Store, clock: Clock, key_encryption_key: bytes) -> None:
-    """Fill an empty store: the first keys and the server's own two resources.
+async def initialise(
+    *,
+    issuer: str,
+    store: Store,
+    clock: Clock,
+    key_encryption_key: bytes,
+    feed_keys: Sequence[SigningKey] = (),
+) -> None:
+    """Fill an empty store: the first keys and the server's own two resources. `feed_keys` are two
+    RS256 keys, where they were made before.
 
     Raises `Conflict` where the store is not empty.
     """
@@ -157,6 +178,7 @@ async def initialise(*, issuer: str, store: Store, clock: Clock, key_encryption_
     changes: list[Change] = [
         *keys.plan_pair(KeyUse.SEAL, SEAL_ALGORITHM, now=now),
         *keys.plan_pair(KeyUse.ACCESS_TOKEN, DEFAULT_ALGORITHM, now=now),
+        *keys.plan_feed_keys(now=now, made=feed_keys),
         PutResource(Resource(identifier=provider.introspection_audience, scopes=(INTROSPECT,))),
         PutResource(
             Resource(
