@@ -56,11 +56,13 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """One response, whole."""
+    """One response, whole. `own` are headers besides, whose values no other response has: heads
+    without them are remembered."""
 
     status: int
     headers: Headers
     body: bytes
+    own: Headers = ()
 
 
 def build_json(status: int, document: dict[str, Any], *headers: tuple[bytes, bytes]) -> Response:

@@ -51,7 +51,8 @@ class IssuerTransport:
         headers = [(name.lower().encode(), text.strip().encode()) for name, text in request.headers]
         headers.insert(0, (b"host", parts.netloc.encode()))
         response = self.answer(request.method, target, tuple(headers), request.body)
-        found = {name.decode(): text.decode("latin-1") for name, text in response.headers}
+        headers = (*response.headers, *response.own)
+        found = {name.decode(): text.decode("latin-1") for name, text in headers}
         check_response(request, response.status, found)
         if len(response.body) > request.max_bytes:
             raise FetchFailed(request.host, FetchProblem.TOO_LARGE)
