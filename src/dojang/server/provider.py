@@ -14,6 +14,7 @@ from dojang.jose.keys import SigningKey
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
 from dojang.server.config import check_issuer_setting
+from dojang.server.feed import Feed
 from dojang.server.key_records import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
 from dojang.server.paths import ADMIN, INTROSPECTION
@@ -21,6 +22,7 @@ from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
 
 ENCRYPTION_KEY_ID: Final = "key-encryption-key"
+Counters = defaultdict[tuple[str, ...], int]
 _T = TypeVar("_T")
 DEFAULT_ALGORITHM: Final = "ES256"
 ADMIN_READ: Final = "admin:read"
@@ -53,7 +55,8 @@ class Provider:
     """An authorization server over a store, which its owner closes. Make one with `start`.
 
     `counters` are plain counts for the metrics page: (name, label, value, …) to number.
-    `changing` lets one operation of this node plan and commit at a time.
+    `changing` lets one operation of this node plan and commit at a time. `feed` is what followers
+    ask.
     """
 
     def __init__(
@@ -72,7 +75,10 @@ class Provider:
         self.state: Final = State(store, encryption_key)
         self.offload: Final = offload
         self.changing: Final = Lock()
-        self.counters: Final[dict[tuple[str, ...], int]] = defaultdict(int)
+        self.counters: Final[Counters] = defaultdict(int)
+        self.feed: Final = Feed(
+            self.state, store, clock, offload, self.counters, issuer=issuer, view_key=view_key
+        )
 
     @classmethod
     async def start(
