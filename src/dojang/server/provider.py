@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from asyncio import Lock
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from dojang.clock import Clock
 from dojang.jose.keys import SigningKey
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
+from dojang.oauth.feed import Tagger
 from dojang.server.config import check_issuer_setting
 from dojang.server.feed import Feed
 from dojang.server.key_records import SEAL_ALGORITHM, find_working
@@ -22,6 +24,7 @@ from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
 
 ENCRYPTION_KEY_ID: Final = "key-encryption-key"
+_VIEW_KEY: Final = b"dojang view key"
 Counters = defaultdict[tuple[str, ...], int]
 _T = TypeVar("_T")
 DEFAULT_ALGORITHM: Final = "ES256"
@@ -72,7 +75,8 @@ class Provider:
         self.issuer: Final = issuer
         self.store: Final = store
         self.clock: Final = clock
-        self.state: Final = State(store, encryption_key)
+        view_key = hmac.digest(encryption_key.secret, _VIEW_KEY, "sha256")
+        self.state: Final = State(store, encryption_key, Tagger(view_key))
         self.offload: Final = offload
         self.changing: Final = Lock()
         self.counters: Final[Counters] = defaultdict(int)
@@ -155,7 +159,7 @@ class Provider:
             with suppress(Conflict):  # another node was first
                 await self.store.commit([*clearing, event])
         await self.store.forget(now=now)
-        self.state.revocations.forget(now)
+        await self.offload(partial(self.state.revocations.forget, now))
 
 
 async def initialise(
