@@ -6,11 +6,12 @@ Each call runs in a task of its own: a caller that goes away leaves no half-done
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import FIRST_DIGEST, Fact, Rev
+from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
 from dojang.server.ports import Change, Conflict
 from dojang.storage import statements
@@ -26,12 +27,19 @@ from dojang.storage.postgres_connections import (
     world_failures,
 )
 from dojang.storage.postgres_schema import read_revision
+from dojang.storage.postgres_signals import (
+    LOAD_FOLLOWERS,
+    SAVE_FOLLOWERS,
+    PostgresSignals,
+    build_save,
+)
 from dojang.storage.records import (
     check_entry,
     is_storable,
     parse_audit,
     parse_client,
     parse_fact,
+    parse_follower,
     parse_key,
     parse_resource,
 )
@@ -55,6 +63,7 @@ class PostgresStore:
         self._connections = connections
         self._barrier = ReadBarrier(self._read_position)
         self._barrier_connection: Connection | None = None
+        self._signals = PostgresSignals(dsn)
         self._running: set[asyncio.Task[Any]] = set()
         self._consumed = 0
         self._closed = False
@@ -114,9 +123,11 @@ class PostgresStore:
     async def _commit(self, unit: Unit) -> Position | Conflict:
         async with self._connections.lend() as connection:
             try:
-                return await commit_unit(connection, unit)
+                position = await commit_unit(connection, unit, sender=self._signals.name)
             except Conflict as conflict:
                 return conflict
+        self._signals.tell()
+        return position
 
     async def consume_once(self, key: bytes, *, until: int, now: int) -> bool:
         check_entry(key)
@@ -169,6 +180,19 @@ class PostgresStore:
     async def load_keys(self) -> Sequence[KeyRecord]:
         return [parse_key(row) for row in await self._read(statements.LOAD_KEYS)]
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        self._signals.watch(changed)
+
+    async def lead(self) -> bool:
+        return await self._signals.lead()
+
+    async def save_followers(self, followers: Sequence[Follower]) -> None:
+        if followers:
+            await self._run(self._execute(SAVE_FOLLOWERS, *build_save(followers)))
+
+    async def load_followers(self, *, since: float) -> Sequence[Follower]:
+        return [parse_follower(row) for row in await self._read(LOAD_FOLLOWERS, since)]
+
     async def load_audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         return [parse_audit(row) for row in await self._read(statements.LOAD_AUDIT, after, limit)]
 
@@ -176,6 +200,7 @@ class PostgresStore:
         if self._closed:
             return
         self._closed = True
+        await self._signals.close()
         await self._barrier.close()
         if self._running:
             await asyncio.wait(self._running)

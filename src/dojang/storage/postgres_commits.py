@@ -14,6 +14,7 @@ from dojang.server.model import Position
 from dojang.server.ports import Conflict
 from dojang.storage import statements
 from dojang.storage.postgres_connections import Connection
+from dojang.storage.postgres_signals import CHANNEL
 from dojang.storage.records import Row, build_audit_row, build_fact_row
 from dojang.storage.unit import Head, Numbered, Unit, Write, number_unit
 
@@ -21,24 +22,25 @@ APPEND: Final = f"""
 WITH new_facts AS (
     INSERT INTO facts ({statements.FACT_COLUMNS})
     SELECT * FROM unnest(
-        $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
-        $14::bytea[]
+        $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],
+        $15::bytea[]
     )
 ), new_audit AS (
     INSERT INTO audit ({statements.AUDIT_COLUMNS})
     SELECT * FROM unnest(
-        $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::text[], $20::text[],
-        $21::text[], $22::bytea[]
+        $16::bigint[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[],
+        $22::text[], $23::bytea[]
     )
 )
 {statements.WRITE_HEAD}
+RETURNING pg_notify('{CHANNEL}', $24)
 """
 FACT_WIDTH: Final = 7
 AUDIT_WIDTH: Final = 8
 
 
-async def commit_unit(connection: Connection, unit: Unit) -> Position:
-    """The position after `unit`, which is on disk.
+async def commit_unit(connection: Connection, unit: Unit, *, sender: str) -> Position:
+    """The position after `unit`, which is on disk. `sender` stands in the notice to all nodes.
 
     Raises `Conflict` after undoing everything; the connection is good afterwards. Any other
     exception leaves the transaction open: the connection must be dropped.
@@ -52,7 +54,7 @@ async def commit_unit(connection: Connection, unit: Unit) -> Position:
         raise
     head = Head(*await connection.fetchrow(statements.LOCK_HEAD))
     numbered = number_unit(unit, head)
-    await connection.execute(APPEND, *_build_parameters(numbered))
+    await connection.execute(APPEND, *_build_parameters(numbered), sender)
     await connection.execute("COMMIT")
     return numbered.head.position
 
@@ -65,12 +67,14 @@ def _in_lock_order(writes: Sequence[Write]) -> Sequence[Write]:
 async def _put(connection: Connection, write: Write) -> None:
     what, identifier, replaces, value, row = write
     if value is None:
-        done = await connection.execute(statements.DROP_KEY, identifier, replaces)
+        done = 0
+        for statement in statements.DROP_KEY:
+            done += count_rows(await connection.execute(statement, identifier, replaces))
     elif replaces == 0:
-        done = await connection.execute(statements.INSERT[what], *row)
+        done = count_rows(await connection.execute(statements.INSERT[write.table], *row))
     else:
-        done = await connection.execute(statements.UPDATE[what], *row, replaces)
-    if count_rows(done) != 1:
+        done = count_rows(await connection.execute(statements.UPDATE[write.table], *row, replaces))
+    if done != 1:
         raise Conflict(what, identifier)
 
 
