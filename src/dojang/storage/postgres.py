@@ -16,7 +16,8 @@ from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resour
 from dojang.server.ports import Change, Conflict
 from dojang.storage import statements
 from dojang.storage.barrier import ReadBarrier
-from dojang.storage.postgres_commits import commit_unit, count_rows
+from dojang.storage.postgres_appends import GroupedAppends
+from dojang.storage.postgres_commits import commit_units, count_rows
 from dojang.storage.postgres_connections import (
     FAILURES,
     Connection,
@@ -64,6 +65,7 @@ class PostgresStore:
         self._barrier = ReadBarrier(self._read_position)
         self._barrier_connection: Connection | None = None
         self._signals = PostgresSignals(dsn)
+        self._appends = GroupedAppends(self._append)
         self._running: set[asyncio.Task[Any]] = set()
         self._consumed = 0
         self._closed = False
@@ -115,15 +117,24 @@ class PostgresStore:
         return await asyncio.shield(task)
 
     async def commit(self, changes: Sequence[Change]) -> Position:
-        outcome = await self._run(self._commit(split_changes(changes)))
+        unit = split_changes(changes)
+        if unit.only_appends:
+            return await self._run(self._appends.submit(unit))
+        outcome = await self._run(self._commit(unit))
         if isinstance(outcome, Conflict):
             raise outcome
         return outcome
 
+    async def _append(self, units: Sequence[Unit]) -> list[Position]:
+        async with self._connections.lend() as connection:
+            positions = await commit_units(connection, units, sender=self._signals.name)
+        self._signals.tell()
+        return positions
+
     async def _commit(self, unit: Unit) -> Position | Conflict:
         async with self._connections.lend() as connection:
             try:
-                position = await commit_unit(connection, unit, sender=self._signals.name)
+                (position,) = await commit_units(connection, [unit], sender=self._signals.name)
             except Conflict as conflict:
                 return conflict
         self._signals.tell()

@@ -83,6 +83,11 @@ class Unit(NamedTuple):
     facts: Sequence[AppendFact]
     events: Sequence[AuditEvent]
 
+    @property
+    def only_appends(self) -> bool:
+        """Whether it has no precondition, so that nothing but the world can refuse it."""
+        return not self.writes
+
 
 class Numbered(NamedTuple):
     """What is appended, in its places, and the head after it."""
