@@ -71,4 +71,5 @@ FULL_KEY = KeyRecord(
     active_until=3,
     gone_at=4,
     revoked_at=5,
+    active_by=6,
 )

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from dojang.oauth.revocation_fact import Fact, FactKind, Rev
+from dojang.server.followers import Follower
 from dojang.server.model import (
     AuditEvent,
     AuditRecord,
@@ -202,3 +203,29 @@ def parse_audit(row: Row) -> AuditRecord:
         detail=_parse_detail(row[6]),
     )
     return AuditRecord(number=row[0], event=event, digest=row[7])
+
+
+def build_follower_row(follower: Follower) -> Row:
+    """In the order of `statements.FOLLOWER_COLUMNS`."""
+    return (
+        follower.client_id,
+        follower.name,
+        *follower.rev,
+        _dump(follower.kids),
+        follower.hold,
+        follower.seen_at,
+        follower.follower_id,
+    )
+
+
+def parse_follower(row: Row) -> Follower:
+    """The reverse of `build_follower_row`."""
+    return Follower(
+        client_id=row[0],
+        name=row[1],
+        rev=Rev(row[2], row[3]),
+        kids=_parse_strings(row[4]),
+        hold=row[5],
+        seen_at=row[6],
+        follower_id=row[7],
+    )
