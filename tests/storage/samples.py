@@ -59,6 +59,7 @@ FULL_RESOURCE = Resource(
     algorithm="EdDSA",
     access_token_lifetime=900,
     introspectors=("c1", "c2"),
+    followers_only=True,
 )
 FULL_KEY = KeyRecord(
     kid="k1",

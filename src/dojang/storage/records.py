@@ -112,6 +112,7 @@ def build_resource_row(resource: Resource) -> Row:
         resource.algorithm,
         resource.access_token_lifetime,
         _dump(resource.introspectors),
+        resource.followers_only,
         resource.version,
         resource.identifier,
     )
@@ -125,8 +126,9 @@ def parse_resource(row: Row) -> Resource:
         algorithm=row[2],
         access_token_lifetime=row[3],
         introspectors=_parse_strings(row[4]),
-        version=row[5],
-        identifier=row[6],
+        followers_only=bool(row[5]),
+        version=row[6],
+        identifier=row[7],
     )
 
 

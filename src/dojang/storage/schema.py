@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
 )
 
 NAMES = {
@@ -70,6 +71,7 @@ resources = Table(
     Column("access_token_lifetime", Number, nullable=False),
     Column("introspectors", Text, nullable=False),
     Column("version", Number, nullable=False),
+    Column("followers_only", Boolean, nullable=False, server_default=false()),
 )
 
 

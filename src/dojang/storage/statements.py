@@ -10,7 +10,8 @@ CLIENT_COLUMNS: Final = (
     "name, authentication, secrets, jwks, grants, enabled, created_at, version, client_id"
 )
 RESOURCE_COLUMNS: Final = (
-    "scopes, token_format, algorithm, access_token_lifetime, introspectors, version, identifier"
+    "scopes, token_format, algorithm, access_token_lifetime, introspectors, followers_only, "
+    "version, identifier"
 )
 KEY_COLUMNS: Final = (
     "key_use, algorithm, sealed, public_jwk, published_at, active_from, active_until, gone_at, "

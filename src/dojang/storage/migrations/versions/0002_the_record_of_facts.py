@@ -54,6 +54,10 @@ def upgrade() -> None:
     op.add_column("head", sa.Column("moved_to", sa.Text))
     op.add_column("facts", sa.Column("digest", sa.LargeBinary))
     op.add_column("keys", sa.Column("active_by", number))
+    op.add_column(
+        "resources",
+        sa.Column("followers_only", sa.Boolean, nullable=False, server_default=sa.false()),
+    )
     op.create_table(
         "feed_keys",
         sa.Column("kid", name, nullable=False),
@@ -104,6 +108,7 @@ def downgrade() -> None:
     op.execute(COUNT_ENDED_KEYS)
     op.execute("DELETE FROM facts WHERE kind = 'everything'")
     op.drop_table("feed_keys")
+    op.drop_column("resources", "followers_only")
     op.drop_column("keys", "active_by")
     op.drop_column("facts", "digest")
     op.drop_column("head", "moved_to")
