@@ -64,6 +64,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "keys.list": _read("/v1/keys", keys.ListKeys, keys.list_keys),
     "keys.rotate": _write("/v1/keys/rotate", keys.RotateKey, keys.rotate_key),
     "keys.revoke": _write("/v1/keys/{kid}/revoke", keys.NamedKey, keys.revoke_key),
+    "keys.remove": _write("/v1/keys/{kid}/remove", keys.NamedKey, keys.remove_key),
     "revoke.token": _write(
         "/v1/revocations/token", revocations.RevokeToken, revocations.revoke_token
     ),
