@@ -55,6 +55,9 @@ class Line(NamedTuple):
     use: KeyUse
     algorithm: str
 
+    def __str__(self) -> str:
+        return f"{self.use} {self.algorithm}"
+
 
 class Takeover(NamedTuple):
     """A key that has a date, `at`, and is not known yet to have taken over; `by` is the latest."""
@@ -122,15 +125,14 @@ def plan_rotation(
     close to that, the date is `hold_limit` seconds later. Raises `NoSuchKey` where there is no
     active key or no standby, or one is already on its way.
     """
-    use, algorithm = line
     active = _select(ring.records, line, KeyState.ACTIVE, now)
     if active.active_until is not None:
-        raise NoSuchKey(f"a rotation of {use} {algorithm} is under way already")
+        raise NoSuchKey(f"a rotation of {line} is under way already")
     standby = _select(ring.records, line, KeyState.UPCOMING, now)
     by = verifiers.find_soonest(standby, now) + hold_limit
     at = _find_date(standby, by, verifiers, verifiers.find_lacking(standby), now)
     dated = _revise(standby, active_from=at, active_by=by)
-    new = ring.make(use, algorithm, now=now, active_from=None)
+    new = ring.make(*line, now=now, active_from=None)
     return dated, [_end(active, at), PutKey(dated), PutKey(new)]
 
 
@@ -226,7 +228,7 @@ def _select(records: Iterable[KeyRecord], line: Line, state: KeyState, now: int)
     for record in records:
         if Line(record.use, record.algorithm) == line and find_state(record, now) is state:
             return record
-    raise NoSuchKey(f"there is no {state} key for {line.use} {line.algorithm}")
+    raise NoSuchKey(f"there is no {state} key for {line}")
 
 
 def _find(records: Iterable[KeyRecord], kid: str) -> KeyRecord:

@@ -61,7 +61,7 @@ async def rotate(provider: Provider, line: Line, *, actor: str) -> KeyRecord:
         now=now,
     )
     key, changes = await provider.offload(plan)
-    event = AuditEvent(at=now, actor=actor, action="key.rotate", target=f"{line.use} {line[1]}")
+    event = AuditEvent(at=now, actor=actor, action="key.rotate", target=str(line))
     await provider.store.commit([*changes, event])
     await provider.state.reach_barrier()
     return key
@@ -87,9 +87,7 @@ async def _keep_schedule(provider: Provider) -> None:
     ring = provider.state.keys
     for line in find_lines_without_standby(ring.records, now):
         changes = await provider.offload(partial(plan_standby, ring, line, now=now))
-        event = AuditEvent(
-            at=now, actor=SCHEDULER, action="key.make", target=f"{line.use} {line.algorithm}"
-        )
+        event = AuditEvent(at=now, actor=SCHEDULER, action="key.make", target=str(line))
         await provider.store.commit([*changes, event])
         await provider.state.reach_barrier()
     rotate_after = provider.schedule.rotate_after
@@ -97,9 +95,7 @@ async def _keep_schedule(provider: Provider) -> None:
         return
     for line in find_due(ring.records, rotate_after, now):
         key = await rotate(provider, line, actor=SCHEDULER)
-        _log.info(
-            "the key %s takes over for %s %s, which is due", key.kid, line.use, line.algorithm
-        )
+        _log.info("the key %s takes over for %s, which is due", key.kid, line)
 
 
 def _describe(step: Step) -> dict[str, str]:
