@@ -149,7 +149,8 @@ class _Connection(asyncio.Protocol):
     async def ask(self, request: FetchRequest, target: _Target, deadline: float) -> FetchResponse:
         """The answer. Closed again if that fails: what comes later must answer nothing else."""
         self._reader = AnswerReader(request)
-        self._answer = answer = self._loop.create_future()
+        answer: asyncio.Future[FetchResponse] = self._loop.create_future()
+        self._answer = answer
         self._set_deadline(deadline)
         self._transport.write(_build_request(request, target))
         try:

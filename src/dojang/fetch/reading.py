@@ -29,6 +29,7 @@ class AnswerReader:
 
     __slots__ = (
         "_allowance",
+        "_chunks",
         "_data",
         "_headers",
         "_lasts",
@@ -45,7 +46,8 @@ class AnswerReader:
         self.begun = self.reusable = False
         self._request = request
         self._allowance = HEAD_BYTES + FRAMING * request.max_bytes
-        self._data: bytes | bytearray = b""  # what came and is not taken in yet
+        self._data = b""  # what came and is not taken in yet
+        self._chunks = bytearray()  # the same, where the answer is chunked
         self._take = self._take_head
         self._status = 0
         self._headers: dict[str, str] = {}
@@ -70,7 +72,7 @@ class AnswerReader:
 
     def _take_head(self) -> FetchResponse | None:
         while self._status < 200:  # RFC 9110 §15.2: others may come first
-            head, ended, rest = bytes(self._data).partition(b"\r\n\r\n")
+            head, ended, rest = self._data.partition(b"\r\n\r\n")
             if not ended:
                 if len(head) > HEAD_BYTES:
                     raise self._fail(FetchProblem.TOO_LARGE)
@@ -103,7 +105,6 @@ class AnswerReader:
         if coding is not None:
             if coding.lower() != "chunked" or length is not None:
                 raise self._fail(FetchProblem.MALFORMED)
-            self._data = bytearray(self._data)
             return self._take_chunks
         if self._request.method == "HEAD" or self._status in (204, 304):
             length = "0"
@@ -113,24 +114,25 @@ class AnswerReader:
         return self._take_length
 
     def _take_length(self) -> FetchResponse | None:
-        data = bytes(self._data)
+        data, self._data = self._data, b""
         if len(data) < self._size:
             self._pieces.append(data)
             self._size -= len(data)
-            self._data = b""
             return None
         self._pieces.append(data[: self._size])
         return self._finish(at_end=len(data) == self._size)
 
     def _take_rest(self) -> FetchResponse | None:
-        self._size += len(self._data)
+        data, self._data = self._data, b""
+        self._size += len(data)
         self._check_size(self._size)
-        self._pieces.append(bytes(self._data))
-        self._data = b""
+        self._pieces.append(data)
         return None
 
     def _take_chunks(self) -> FetchResponse | None:
-        data = self._data
+        data = self._chunks
+        data += self._data
+        self._data = b""
         while (line := data.find(b"\r\n")) >= 0:
             size = _SIZE.fullmatch(data, 0, line)
             if size is None:
