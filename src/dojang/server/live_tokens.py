@@ -19,6 +19,7 @@ class LiveToken(NamedTuple):
 
     claims: AccessTokenClaims
     resource: Resource
+    kid: str
 
 
 async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveToken | None:
@@ -56,4 +57,4 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
         return None
     if claims.grant not in [grant.grant_id for grant in client.grants]:
         return None
-    return LiveToken(claims, resource)
+    return LiveToken(claims, resource, presented.kid)
