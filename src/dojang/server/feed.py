@@ -86,7 +86,7 @@ class Feed:
         witness = parse_witness(signed, self.load_keys(now), issuer=self._issuer)
         if witness is None:
             outcome = "unproven"
-        elif self._state.knows(*witness):
+        elif self._state.knows(witness):
             outcome = "known"
         else:
             outcome = "ahead"

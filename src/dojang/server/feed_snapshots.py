@@ -33,7 +33,7 @@ LONGEST_UNASKED: Final = 120  # seconds that chunks are held for
 
 
 class Snapshot(NamedTuple):
-    """A snapshot as it is given out. `names` are the SHA-256 of its chunks in order, in hexadecimal."""
+    """A snapshot as it is given out. `names` are the SHA-256 of its chunks, hexadecimal."""
 
     manifest: str
     names: tuple[str, ...]
