@@ -1,17 +1,11 @@
-"""The keys of the server together: what they sign, seal and prove at a moment, and the changes
-that rotate and revoke them.
-
-One standby (an upcoming key without a date) is always published, so that an emergency can
-activate a key that verifiers already hold.
-"""
+"""The keys of the server together: what they sign, seal and prove at a moment, and the first ones
+of a line. What changes them later is planned by `key_plans`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
-
-from msgspec.structs import replace
 
 from dojang.jose import base64url, json_object
 from dojang.jose.jws import CompactSigner
@@ -20,12 +14,10 @@ from dojang.jose.keys import KeySet, SigningKey
 from dojang.jose.seal import SealKey, SealRing
 from dojang.oauth.access_token import MEDIA_TYPE
 from dojang.oauth.feed import ALGORITHM as FEED_ALGORITHM
-from dojang.oauth.revocation_fact import FactKind
 from dojang.server.documents import CacheableDocument
 from dojang.server.feed_keys import FeedKeys, build_feed_keys, derive_first_kids
 from dojang.server.key_records import (
     PUBLISHED,
-    KeyState,
     LoadedKey,
     build_key_record,
     find_state,
@@ -34,13 +26,8 @@ from dojang.server.key_records import (
     make_key,
     make_pair,
 )
-from dojang.server.lifetimes import DRAIN, JWKS_MAX_AGE, LEEWAY
-from dojang.server.model import AppendFact, KeyRecord, KeyUse
-from dojang.server.ports import Change, DropKey, PutKey
-
-
-class NoSuchKey(Exception):
-    """The ring has no such key, or none in a state that allows what was asked."""
+from dojang.server.model import KeyRecord, KeyUse
+from dojang.server.ports import Change, PutKey
 
 
 class SigningView(NamedTuple):
@@ -133,13 +120,6 @@ class KeyRing:
             if time is not None
         ]
 
-    def _select(self, use: KeyUse, algorithm: str, state: KeyState, now: int) -> KeyRecord:
-        for record in self.records:
-            fits = record.use is use and record.algorithm == algorithm
-            if fits and find_state(record, now) is state:
-                return record
-        raise NoSuchKey(f"there is no {state} key for {use} {algorithm}")
-
     def has(self, use: KeyUse, algorithm: str) -> bool:
         """Whether there is any key for this use and algorithm."""
         return any(
@@ -176,71 +156,9 @@ class KeyRing:
             for key, active_from in zip(keys, (now, None), strict=True)
         ]
 
-    def plan_rotation(self, use: KeyUse, algorithm: str, *, now: int) -> tuple[int, list[Change]]:
-        """When the standby will take over (seconds since 1970), and the changes that say so.
-
-        It takes over when every verifier that polls the key set must have seen it. Raises
-        `NoSuchKey` where there is no active key or no standby, or one is already on its way.
-        """
-        active = self._select(use, algorithm, KeyState.ACTIVE, now)
-        if active.active_until is not None:
-            raise NoSuchKey(f"a rotation of {use} {algorithm} is under way already")
-        standby = self._select(use, algorithm, KeyState.UPCOMING, now)
-        at = max(now, standby.published_at + JWKS_MAX_AGE + LEEWAY)
-        new = make_key(use, algorithm, self._encryption_key, now=now, active_from=None)
-        return at, [
-            _revised(active, active_until=at, gone_at=at + DRAIN),
-            _revised(standby, active_from=at),
-            PutKey(new),
-        ]
-
-    def plan_revocation(self, kid: str, *, now: int) -> list[Change]:
-        """The changes that end a key now: a fact that kills what it signed, and the standby in
-        its place at once. Raises `NoSuchKey`."""
-        loaded = self._loaded.get(kid)
-        if loaded is None or find_state(loaded.record, now) not in PUBLISHED:
-            raise NoSuchKey(f"there is no live key {kid}")
-        record = loaded.record
-        changes: list[Change] = [
-            _revised(record, revoked_at=now),
-            AppendFact(kind=FactKind.KEY, identifier=kid, at=now, forget_after=now + DRAIN),
-        ]
-        siblings = [
-            key
-            for key in self.records
-            if key.use is record.use and key.algorithm == record.algorithm and key.kid != kid
-        ]
-        active = [key for key in siblings if find_state(key, now) is KeyState.ACTIVE]
-        upcoming = [key for key in siblings if find_state(key, now) is KeyState.UPCOMING]
-        upcoming.sort(key=lambda key: key.active_from is None)  # one with a date goes first
-        missing: list[int | None] = []
-        if not active and upcoming:
-            changes.append(_revised(upcoming.pop(0), active_from=now))
-        elif not active:
-            missing.append(now)
-        elif record.active_from is not None and active[0].active_until == record.active_from:
-            changes.append(_revised(active[0], active_until=None, gone_at=None))
-        if all(key.active_from is not None for key in upcoming):
-            missing.append(None)
-        for active_from in missing:
-            new = make_key(
-                record.use, record.algorithm, self._encryption_key, now=now, active_from=active_from
-            )
-            changes.append(PutKey(new))
-        return changes
-
-    def plan_clearing(self, *, now: int) -> list[Change]:
-        """The changes that forget keys, private halves included, once no token of theirs lives."""
-        return [
-            DropKey(record.kid, record.version)
-            for record in self.records
-            if find_state(record, now) is KeyState.GONE
-            or (record.revoked_at is not None and record.revoked_at + DRAIN < now)
-        ]
-
-
-def _revised(record: KeyRecord, **changes: int | None) -> PutKey:
-    return PutKey(replace(record, **changes, version=record.version + 1))
+    def make(self, use: KeyUse, algorithm: str, *, now: int, active_from: int | None) -> KeyRecord:
+        """A new key, which is in the ring when it is committed. An RSA key takes a while."""
+        return make_key(use, algorithm, self._encryption_key, now=now, active_from=active_from)
 
 
 def _select_signing(keys: Iterable[LoadedKey], use: KeyUse) -> list[SigningKey]:

@@ -17,6 +17,7 @@ from dojang.oauth.errors import Unavailable
 from dojang.oauth.feed import Tagger
 from dojang.server.config import check_issuer_setting
 from dojang.server.feed import Feed
+from dojang.server.key_plans import Schedule, plan_clearing
 from dojang.server.key_records import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
 from dojang.server.paths import ADMIN, INTROSPECTION
@@ -31,6 +32,7 @@ DEFAULT_ALGORITHM: Final = "ES256"
 ADMIN_READ: Final = "admin:read"
 ADMIN_WRITE: Final = "admin:write"
 INTROSPECT: Final = "introspect"
+DEFAULT_SCHEDULE: Final = Schedule()
 
 
 class NotInitialised(Exception):
@@ -70,6 +72,7 @@ class Provider:
         clock: Clock,
         encryption_key: SealKey,
         offload: Offload = run_inline,
+        schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> None:
         check_issuer_setting(issuer)
         self.issuer: Final = issuer
@@ -78,6 +81,7 @@ class Provider:
         view_key = hmac.digest(encryption_key.secret, _VIEW_KEY, "sha256")
         self.state: Final = State(store, encryption_key, Tagger(view_key))
         self.offload: Final = offload
+        self.schedule: Final = schedule
         self.changing: Final = Lock()
         self.counters: Final[Counters] = defaultdict(int)
         self.feed: Final = Feed(
@@ -93,6 +97,7 @@ class Provider:
         clock: Clock,
         key_encryption_key: bytes,
         offload: Offload = run_inline,
+        schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Self:
         """A provider on a store that `initialise` has filled. `key_encryption_key` is 32 bytes.
 
@@ -106,6 +111,7 @@ class Provider:
             clock=clock,
             encryption_key=SealKey.from_bytes(ENCRYPTION_KEY_ID, key_encryption_key),
             offload=offload,
+            schedule=schedule,
         )
         await provider.state.reach_barrier()
         if not provider.state.keys.records:
@@ -151,7 +157,7 @@ class Provider:
         """Forget what no living token needs: spent facts, replay entries and keys."""
         now = int(self.clock.now())
         await self.state.reach_barrier()
-        clearing = self.state.keys.plan_clearing(now=now)
+        clearing = plan_clearing(self.state.keys.records, now=now)
         if clearing:
             event = AuditEvent(
                 at=now, actor="dojang", action="keys.clear", target=f"{len(clearing)} keys"

@@ -94,7 +94,11 @@ class State:
                 self._behind = None
 
     async def _refresh(self, position: Position) -> None:
-        if self.position.generation < position.generation:
+        # A new epoch may count from less: a database that went back has other directories.
+        if (self.position.epoch, self.position.generation) < (
+            position.epoch,
+            position.generation,
+        ):
             self._clients = {}
             resources = await self._store.list_resources()
             keys = await self._store.load_keys()
