@@ -6,6 +6,7 @@ and not against each other.
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from secrets import token_urlsafe
 from typing import Any, NamedTuple
 
@@ -30,7 +31,14 @@ from dojang.oauth.feed import (
 )
 from dojang.oauth.http import Response
 from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
+from dojang.server.ports import Store
+from dojang.server.provider import Provider
+from dojang.storage.memory import MemoryStore
 from dojang.testing import Issuer
+from dojang.testing.inline import run
+from dojang.testing.store import SeverableStore
+from dojang.testing.transport import build_inline_routes
+from dojang.web.public import build_public_routes
 from tests.server.front_door import basic_of, bearer, get, header_of, post
 
 CLIENT = "orders"
@@ -136,3 +144,27 @@ class HandFollower:
         response = get(self.issuer, f"/feed/chunks/{name}", bearer(self.lease.lease))
         assert response.status == 200, response.body
         return response.body
+
+
+def put_in_place(issuer: Issuer, store: Store) -> Provider:
+    """Another node, on `store`, answers at the issuer's address from now on."""
+    keys = issuer.provider.state.keys
+    provider = run(
+        Provider.start(
+            issuer=issuer.url,
+            store=store,
+            clock=issuer.clock,
+            key_encryption_key=keys._encryption_key.secret,
+        )
+    )
+    issuer.transport._routes = build_inline_routes(build_public_routes(provider))
+    return provider
+
+
+def copy_database(issuer: Issuer) -> MemoryStore:
+    """What a backup of the database is."""
+    severable = issuer.provider.store
+    assert isinstance(severable, SeverableStore)
+    copied = deepcopy(severable._store)
+    assert isinstance(copied, MemoryStore)
+    return copied
