@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from dojang.clock import SYSTEM_CLOCK, Clock
 from dojang.oauth.errors import Unavailable
 from dojang.server.config import Config, parse_address, parse_encryption_key
+from dojang.server.key_plans import Schedule
 from dojang.server.provider import Provider
+from dojang.server.rotation import tend_keys
 from dojang.storage.opening import open_store
 from dojang.web import serving
 from dojang.web.admin import build_admin_routes
@@ -20,6 +23,7 @@ from dojang.web.public import build_public_routes
 from dojang.web.service import Service
 
 MAINTENANCE_SECONDS: Final = 300
+TENDING_SECONDS: Final = 1.0
 MANAGEMENT_RESERVE: Final = 32  # connections: a crowd at the public door hides no health check
 
 _log: Final = logging.getLogger("dojang")
@@ -40,6 +44,10 @@ async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> Async
             clock=clock,
             key_encryption_key=encryption_key,
             offload=asyncio.to_thread,
+            schedule=Schedule(
+                rotate_after=config.keys.rotate_after if config.keys.automatic_rotation else None,
+                hold_limit=config.keys.hold_limit,
+            ),
         )
     finally:
         await store.close()
@@ -59,19 +67,37 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
                 parse_address(config.listen.management), management, MANAGEMENT_RESERVE
             ),
         ]
-        maintenance = asyncio.create_task(_maintain(provider))
+        chores = [
+            asyncio.create_task(_repeat("maintenance", provider.maintain, MAINTENANCE_SECONDS)),
+            asyncio.create_task(_repeat("tending", partial(_tend, provider), TENDING_SECONDS)),
+        ]
         try:
             await serving.serve(listeners, service, started=started)
         finally:
-            maintenance.cancel()
-            with suppress(asyncio.CancelledError):
-                await maintenance
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
 
 
-async def _maintain(provider: Provider) -> None:
+async def _tend(provider: Provider) -> None:
+    await provider.feed.exchange()
+    if await provider.store.lead():
+        await tend_keys(provider)
+
+
+async def _repeat(name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Do `work` after every pause of `seconds`, whatever became of the last time."""
+    failing = False
     while True:
-        await asyncio.sleep(MAINTENANCE_SECONDS)
+        await asyncio.sleep(seconds)
         try:
-            await provider.maintain()
+            await work()
+            failing = False
         except Unavailable as error:
-            _log.warning("maintenance is put off: %s", error)
+            if not failing:
+                _log.warning("%s is put off: %s", name, error)
+            failing = True
+        except Exception:  # noqa: BLE001  the next time may do
+            if not failing:
+                _log.exception("%s failed", name)
+            failing = True

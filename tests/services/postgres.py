@@ -27,10 +27,11 @@ from dojang.storage.migrate import upgrade
 PATIENCE = 60.0  # seconds
 TEMPLATE = "dojang_template"
 CLEAN = (
-    "DELETE FROM clients; DELETE FROM resources; DELETE FROM keys; DELETE FROM facts; "
-    "DELETE FROM audit; DELETE FROM replay; "
+    "SET dojang.counts = 'on'; DELETE FROM clients; DELETE FROM resources; DELETE FROM keys; "
+    "DELETE FROM feed_keys; DELETE FROM facts; DELETE FROM audit; DELETE FROM replay; "
+    "DELETE FROM followers; "
     "UPDATE head SET epoch = 1, number = 0, generation = 0, audit_number = 0, audit_digest = NULL, "
-    "fact_digest = NULL, directory = 0"
+    "fact_digest = NULL, directory = 0, lineage = NULL"
 )
 INSTALL = "PostgreSQL is not installed; type: apt-get install -y postgresql"
 

@@ -11,8 +11,10 @@ from msgspec.structs import fields
 from dojang.server.config import (
     SECRETS,
     Config,
+    check_hold_limit,
     check_issuer_setting,
     check_proxy,
+    check_rotation_age,
     parse_address,
     parse_encryption_key,
 )
@@ -111,6 +113,8 @@ _RULES: Final[Mapping[str, Callable[[Any], object]]] = {
     "listen.management": parse_address,
     "storage.url": parse_store_address,
     "keys.encryption_key": _check_encryption_key,
+    "keys.rotate_after": check_rotation_age,
+    "keys.hold_limit": check_hold_limit,
     "operator.client_id": _check_client_id,
     "trusted_proxies": _check_proxies,
 }

@@ -13,6 +13,8 @@ from dojang.jose.errors import InvalidToken
 from dojang.oauth.urls import check_issuer
 
 ENCRYPTION_KEY_BYTES = 32
+SHORTEST_ROTATION, LONGEST_ROTATION = 86_400, 315_360_000
+SHORTEST_HOLD_LIMIT, LONGEST_HOLD_LIMIT = 60, 604_800
 
 
 class TcpAddress(NamedTuple):
@@ -55,9 +57,14 @@ class Storage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`encryption_key`: the base64url of the 32 bytes that every private key is sealed under."""
+    """`encryption_key`: the base64url of the 32 bytes that every private key is sealed under.
+    A key signs for `rotate_after` seconds, unless `automatic_rotation` is off and only a command
+    rotates; a takeover waits for followers `hold_limit` seconds at the longest."""
 
     encryption_key: str = ""
+    rotate_after: int = 7_776_000
+    automatic_rotation: bool = True
+    hold_limit: int = 3600
 
     def __repr__(self) -> str:
         return "Keys()"
@@ -130,6 +137,24 @@ def parse_encryption_key(text: str) -> bytes:
     if len(key) != ENCRYPTION_KEY_BYTES:
         raise BadEncryptionKey
     return key
+
+
+def check_rotation_age(seconds: int) -> None:
+    """Raises `ValueError` unless keys may be rotated so often: not before the last have gone."""
+    if not SHORTEST_ROTATION <= seconds <= LONGEST_ROTATION:
+        raise ValueError(
+            f"must be {SHORTEST_ROTATION} (a day) to {LONGEST_ROTATION} seconds (ten years); "
+            "keys.automatic_rotation = false leaves rotations to `dojang keys rotate`"
+        )
+
+
+def check_hold_limit(seconds: int) -> None:
+    """Raises `ValueError` unless a takeover may wait so long for followers."""
+    if not SHORTEST_HOLD_LIMIT <= seconds <= LONGEST_HOLD_LIMIT:
+        raise ValueError(
+            f"must be {SHORTEST_HOLD_LIMIT} to {LONGEST_HOLD_LIMIT} seconds (a week); a follower "
+            "needs time to fetch the key set"
+        )
 
 
 def check_issuer_setting(issuer: str) -> None:

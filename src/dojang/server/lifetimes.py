@@ -7,3 +7,4 @@ LONGEST_ACCESS_TOKEN: Final = 3600
 LEEWAY: Final = 60  # the most that any verifier allows a clock to be off
 JWKS_MAX_AGE: Final = 300  # how long a verifier may keep the key set
 DRAIN: Final = LONGEST_ACCESS_TOKEN + LEEWAY  # after this no token issued before is alive
+RETENTION: Final = DRAIN + JWKS_MAX_AGE  # a key stays published so long after it has signed last

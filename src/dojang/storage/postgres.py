@@ -6,16 +6,18 @@ Each call runs in a task of its own: a caller that goes away leaves no half-done
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import FIRST_DIGEST, Fact, Rev
+from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
 from dojang.server.ports import Change, Conflict
 from dojang.storage import statements
 from dojang.storage.barrier import ReadBarrier
-from dojang.storage.postgres_commits import commit_unit, count_rows
+from dojang.storage.postgres_appends import GroupedAppends
+from dojang.storage.postgres_commits import commit_units, count_rows
 from dojang.storage.postgres_connections import (
     FAILURES,
     Connection,
@@ -26,12 +28,19 @@ from dojang.storage.postgres_connections import (
     world_failures,
 )
 from dojang.storage.postgres_schema import read_revision
+from dojang.storage.postgres_signals import (
+    LOAD_FOLLOWERS,
+    SAVE_FOLLOWERS,
+    PostgresSignals,
+    build_save,
+)
 from dojang.storage.records import (
     check_entry,
     is_storable,
     parse_audit,
     parse_client,
     parse_fact,
+    parse_follower,
     parse_key,
     parse_resource,
 )
@@ -55,6 +64,8 @@ class PostgresStore:
         self._connections = connections
         self._barrier = ReadBarrier(self._read_position)
         self._barrier_connection: Connection | None = None
+        self._signals = PostgresSignals(dsn)
+        self._appends = GroupedAppends(self._append)
         self._running: set[asyncio.Task[Any]] = set()
         self._consumed = 0
         self._closed = False
@@ -106,17 +117,28 @@ class PostgresStore:
         return await asyncio.shield(task)
 
     async def commit(self, changes: Sequence[Change]) -> Position:
-        outcome = await self._run(self._commit(split_changes(changes)))
+        unit = split_changes(changes)
+        if unit.only_appends:
+            return await self._run(self._appends.submit(unit))
+        outcome = await self._run(self._commit(unit))
         if isinstance(outcome, Conflict):
             raise outcome
         return outcome
 
+    async def _append(self, units: Sequence[Unit]) -> list[Position]:
+        async with self._connections.lend() as connection:
+            positions = await commit_units(connection, units, sender=self._signals.name)
+        self._signals.tell()
+        return positions
+
     async def _commit(self, unit: Unit) -> Position | Conflict:
         async with self._connections.lend() as connection:
             try:
-                return await commit_unit(connection, unit)
+                (position,) = await commit_units(connection, [unit], sender=self._signals.name)
             except Conflict as conflict:
                 return conflict
+        self._signals.tell()
+        return position
 
     async def consume_once(self, key: bytes, *, until: int, now: int) -> bool:
         check_entry(key)
@@ -169,6 +191,19 @@ class PostgresStore:
     async def load_keys(self) -> Sequence[KeyRecord]:
         return [parse_key(row) for row in await self._read(statements.LOAD_KEYS)]
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        self._signals.watch(changed)
+
+    async def lead(self) -> bool:
+        return await self._signals.lead()
+
+    async def save_followers(self, followers: Sequence[Follower]) -> None:
+        if followers:
+            await self._run(self._execute(SAVE_FOLLOWERS, *build_save(followers)))
+
+    async def load_followers(self, *, since: float) -> Sequence[Follower]:
+        return [parse_follower(row) for row in await self._read(LOAD_FOLLOWERS, since)]
+
     async def load_audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         return [parse_audit(row) for row in await self._read(statements.LOAD_AUDIT, after, limit)]
 
@@ -176,6 +211,7 @@ class PostgresStore:
         if self._closed:
             return
         self._closed = True
+        await self._signals.close()
         await self._barrier.close()
         if self._running:
             await asyncio.wait(self._running)

@@ -32,6 +32,7 @@ _SETTINGS: Final = {
     "application_name": "dojang",
     "client_min_messages": "warning",
     "default_transaction_isolation": "read committed",
+    "dojang.counts": "on",  # what it changes of directories it counts itself: see `schema`
     "idle_in_transaction_session_timeout": "2000",
     "jit": "off",
 }

@@ -6,14 +6,16 @@ Other programs may read the file, and may write only while no server runs.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
+from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
 from dojang.server.ports import Change
 from dojang.storage import statements
@@ -49,8 +51,9 @@ class SqliteStore:
         self._lock = lock
         self._writing = writing
         self._reading = reading
-        self._rows = RowWriter(writing)
+        self._rows = RowWriter(writing, self._tell)
         self._commits = GroupCommit(writing, self._rows)
+        self._watchers: list[Callable[[], None]] = []
         self._closed = False
 
     @classmethod
@@ -116,6 +119,24 @@ class SqliteStore:
 
     async def load_keys(self) -> Sequence[KeyRecord]:
         return [parse_key(row) for row in self._read(statements.LOAD_KEYS)]
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        self._watchers.append(changed)
+
+    def _tell(self) -> None:
+        for changed in self._watchers:
+            asyncio.get_running_loop().call_soon(changed)
+
+    async def lead(self) -> bool:
+        if self._closed:
+            raise Unavailable("database")
+        return True
+
+    async def save_followers(self, followers: Sequence[Follower]) -> None:
+        """Nobody else is here to be told."""
+
+    async def load_followers(self, *, since: float) -> Sequence[Follower]:
+        return ()
 
     async def load_audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         return [parse_audit(row) for row in self._read(LOAD_AUDIT, after, limit)]

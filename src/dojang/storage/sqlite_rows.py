@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -15,7 +16,7 @@ from dojang.storage.unit import Head, Unit, Write, number_unit
 
 INSERT: Final = {what: for_sqlite(text) for what, text in statements.INSERT.items()}
 UPDATE: Final = {what: for_sqlite(text) for what, text in statements.UPDATE.items()}
-DROP_KEY: Final = for_sqlite(statements.DROP_KEY)
+DROP_KEY: Final = [for_sqlite(text) for text in statements.DROP_KEY]
 INSERT_FACT: Final = for_sqlite(statements.INSERT_FACT)
 INSERT_AUDIT: Final = for_sqlite(statements.INSERT_AUDIT)
 WRITE_HEAD: Final = for_sqlite(statements.WRITE_HEAD)
@@ -29,8 +30,10 @@ DROPPED_BESIDE: Final = 4  # expired replay entries that leave for each one that
 class RowWriter:
     """The sole writer of the database. `position` is that of the last transaction on disk."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, tell: Callable[[], None]) -> None:
+        """`tell` is called when a change of the head is on disk."""
         self._connection = connection
+        self._tell = tell
         self._execute = connection.execute
         self._head = self._written = self._read_head()
         self._known = True
@@ -63,8 +66,11 @@ class RowWriter:
             with suppress(sqlite3.Error):
                 self.begin()
         if self._known:
+            moved = self._head.position != self.position
             self._written = self._head
             self.position = self._head.position
+            if moved:
+                self._tell()
 
     def commit(self, unit: Unit) -> Position:
         """Raises `Conflict`; then the savepoint around it is undone, and the head is untouched."""
@@ -81,12 +87,12 @@ class RowWriter:
     def _put(self, write: Write) -> None:
         what, identifier, replaces, value, row = write
         if value is None:
-            cursor = self._execute(DROP_KEY, (identifier, replaces))
+            done = sum(self._execute(text, (identifier, replaces)).rowcount for text in DROP_KEY)
         elif replaces == 0:
-            cursor = self._execute(INSERT[what], row)
+            done = self._execute(INSERT[write.table], row).rowcount
         else:
-            cursor = self._execute(UPDATE[what], (*row, replaces))
-        if cursor.rowcount != 1:
+            done = self._execute(UPDATE[write.table], (*row, replaces)).rowcount
+        if done != 1:
             raise Conflict(what, identifier)
 
     def consume(self, key: bytes, until: int, now: int) -> bool:

@@ -16,6 +16,7 @@ from dojang.server.model import (
     AuditRecord,
     Client,
     KeyRecord,
+    KeyUse,
     Position,
     Resource,
 )
@@ -39,6 +40,7 @@ class Head(NamedTuple):
     audit_digest: bytes | None
     fact_digest: bytes | None
     directory: int
+    lineage: str | None  # which line of history the database is of, where it says so
 
     @property
     def position(self) -> Position:
@@ -54,6 +56,7 @@ NEW_HEAD = Head(
     audit_digest=None,
     fact_digest=None,
     directory=0,
+    lineage=None,
 )
 
 
@@ -66,6 +69,12 @@ class Write(NamedTuple):
     value: Client | Resource | KeyRecord | None
     row: Row
 
+    @property
+    def table(self) -> str:
+        """Which of the statements puts it in its place."""
+        feed = isinstance(self.value, KeyRecord) and self.value.use is KeyUse.FEED
+        return "feed key" if feed else self.what
+
 
 class Unit(NamedTuple):
     """Changes by kind: values with a precondition, and what is appended."""
@@ -73,6 +82,11 @@ class Unit(NamedTuple):
     writes: Sequence[Write]
     facts: Sequence[AppendFact]
     events: Sequence[AuditEvent]
+
+    @property
+    def only_appends(self) -> bool:
+        """Whether it has no precondition, so that nothing but the world can refuse it."""
+        return not self.writes
 
 
 class Numbered(NamedTuple):
@@ -144,5 +158,6 @@ def number_unit(unit: Unit, head: Head) -> Numbered:
         audit_digest=digest,
         fact_digest=fact_digest,
         directory=head.directory + bool(unit.writes),
+        lineage=head.lineage,
     )
     return Numbered(facts, records, after)

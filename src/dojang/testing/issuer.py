@@ -13,6 +13,7 @@ from dojang.oauth.errors import Unavailable
 from dojang.server.provider import Provider, initialise
 from dojang.storage.memory import MemoryStore
 from dojang.testing.clock import SettableClock
+from dojang.testing.feed_keys import share_feed_keys
 from dojang.testing.inline import run
 from dojang.testing.register import Register
 from dojang.testing.store import SeverableStore
@@ -55,7 +56,15 @@ class Issuer:
         key = token_bytes(32)
         # Long ago: a token can be made in the past, and the standby key has been seen by all.
         before = SettableClock(self.clock.now() - AGE)
-        run(initialise(issuer=url, store=self._store, clock=before, key_encryption_key=key))
+        run(
+            initialise(
+                issuer=url,
+                store=self._store,
+                clock=before,
+                key_encryption_key=key,
+                feed_keys=share_feed_keys(),
+            )
+        )
         self.provider: Final = run(
             Provider.start(issuer=url, store=self._store, clock=self.clock, key_encryption_key=key)
         )

@@ -13,7 +13,8 @@ from dojang.cli.config_loading import find_config_file, load_config
 from dojang.cli.doors import fail_unreachable, find_door
 from dojang.cli.errors import Exit, Failure
 from dojang.cli.options import ConfigOption, JsonOption
-from dojang.cli.output import show_facts, show_json
+from dojang.cli.output import show_json
+from dojang.cli.status import show_status
 from dojang.fetch import FetchFailed, FetchRequest
 from dojang.jose import json_object
 from dojang.jose.errors import InvalidToken
@@ -105,7 +106,7 @@ def healthcheck(config: ConfigOption = None, as_json: JsonOption = False) -> int
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> int:
-    """Show where the server stands.
+    """Show where the server stands, who follows it, and what a rotation of keys waits for.
 
     Exit code 1 where something is missing.
     """
@@ -113,5 +114,5 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> int:
     if as_json:
         show_json(answer)
     else:
-        show_facts({name.replace("_", " "): value for name, value in answer.items()})
+        show_status(answer)
     return Exit.FINDINGS if answer["missing"] else Exit.OK
