@@ -134,6 +134,8 @@ class VerifiedFeed:
         if digest_chunks(chunks) != manifest.chunks:
             raise InvalidFeed("the snapshot's chunks are not those that were signed")
         self._keys.introduce(manifest.introduces)
+        if manifest.rev < self.position:
+            raise InvalidFeed("the snapshot is older than what is known")
         self._check_forward(manifest.rev, manifest.digest)
         return manifest
 
