@@ -27,7 +27,6 @@ from dojang.server.lifetimes import JWKS_MAX_AGE, LEEWAY
 from dojang.server.model import KeyUse, TokenFormat
 from dojang.server.ports import DropKey
 from dojang.server.rotation import tend_keys
-from dojang.server.verifiers import POLLING
 from dojang.testing import Issuer
 from dojang.testing.inline import run
 from tests.server.fleet import SimulatedFollower, fetch_keys
@@ -42,6 +41,7 @@ LINES: Final = [
 ]
 SLOTS: Final = {POLLED: 0, FOLLOWED: 1, OPAQUE: 2}
 LIFETIME: Final = 3600
+ALL_SEE: Final = JWKS_MAX_AGE + LEEWAY
 QUARTER: Final = 91 * 86_400
 STEP: Final = 60.0
 
@@ -90,7 +90,7 @@ class Caches(RuleBasedStateMachine):
         feed = [key for key in run(store.load_keys()) if key.use is KeyUse.FEED]
         run(store.commit([DropKey(key.kid, key.version) for key in feed]))
         # The keys of the second resource were made for it just now: nobody has held them longer.
-        self.issuer.clock.move(POLLING)
+        self.issuer.clock.move(ALL_SEE)
         self.pollers: list[Poller] = []
         for age in sorted(ages, reverse=True):
             self.pollers.append(Poller(self.issuer))
@@ -141,6 +141,14 @@ class Caches(RuleBasedStateMachine):
             self.issuer.perform("keys.rotate", **asked)
         except OperationRefused as refused:
             assert refused.status == 409  # noqa: PT017  one is under way
+
+    @rule(asked=st.sampled_from(LINES[:2]), seconds=st.sampled_from([1, 61, 200, 299]))
+    def rotate_in_a_row(self, asked: dict[str, Any], seconds: int) -> None:
+        """The second time the standby is young."""
+        self.rotate(asked)
+        self.wait(seconds)
+        self.rotate(asked)
+        self.wait(61)
 
     @rule(asked=st.sampled_from(LINES))
     def leak(self, asked: dict[str, Any]) -> None:
@@ -253,7 +261,7 @@ class Caches(RuleBasedStateMachine):
                 continue
             assert self.is_good(token, published)
             published_at = self.leaks.get(token.kid, 0.0)
-            if token.audience == POLLED and self.now >= published_at + POLLING:
+            if token.audience == POLLED and self.now >= published_at + ALL_SEE:
                 assert all(self.is_good(token, poller.keys) for poller in self.pollers)
             for follower in self.followers:
                 if token.kid not in follower.kids and self.now > published_at:
