@@ -12,7 +12,6 @@ from typing import Final
 from dojang.clock import SYSTEM_CLOCK, Clock
 from dojang.oauth.errors import Unavailable
 from dojang.server.config import Config, parse_address, parse_encryption_key
-from dojang.server.fleet import share_followers
 from dojang.server.key_plans import Schedule
 from dojang.server.provider import Provider
 from dojang.server.rotation import tend_keys
@@ -73,7 +72,7 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
             asyncio.create_task(_repeat("tending", partial(_tend, provider), TENDING_SECONDS)),
         ]
         try:
-            await serving.serve(listeners, service, started=started)
+            await serving.serve(listeners, service, started=started, stopping=provider.feed.close)
         finally:
             for chore in chores:
                 chore.cancel()
@@ -81,7 +80,7 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
 
 
 async def _tend(provider: Provider) -> None:
-    await share_followers(provider)
+    await provider.feed.exchange()
     if await provider.store.lead():
         await tend_keys(provider)
 

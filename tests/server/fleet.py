@@ -35,7 +35,7 @@ class SimulatedFollower:
     def report(self) -> None:
         """Ask a question, which says what it holds."""
         position = self.issuer.provider.state.position
-        self.issuer.provider.followers.report(
+        self.issuer.provider.feed.followers.report(
             Follower(
                 follower_id=f"id of {self.client_id} {self.name}",
                 client_id=self.client_id,

@@ -1,5 +1,6 @@
 """The one outbound door: https off loopback, no redirects, bounded in bytes and in time."""
 
+from dojang.fetch.async_client import AsyncHttpTransport
 from dojang.fetch.errors import FetchFailed, FetchProblem
 from dojang.fetch.flow import Flow, drive, drive_async
 from dojang.fetch.http_client import HttpTransport
@@ -7,6 +8,7 @@ from dojang.fetch.message import FetchRequest, FetchResponse, check_request, che
 from dojang.fetch.transport import AsyncTransport, ThreadedTransport, Transport
 
 __all__ = [
+    "AsyncHttpTransport",
     "AsyncTransport",
     "FetchFailed",
     "FetchProblem",

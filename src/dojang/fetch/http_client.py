@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
-import socket
 import ssl
-from concurrent.futures import Future
-from typing import Any, Final
 from urllib.parse import SplitResult
 from weakref import finalize
 
@@ -15,13 +11,10 @@ from dojang.fetch.deadline import Deadline, DeadlineSocket, TooMuch, connect
 from dojang.fetch.errors import FetchFailed, FetchProblem
 from dojang.fetch.forking import renew_in_children
 from dojang.fetch.message import FetchRequest, FetchResponse, check_request, check_response
-from dojang.fetch.pool import Origin, Pool
-from dojang.fetch.workers import Full, Workers
-
-HEAD_BYTES: Final = 65_536  # of a response
-FRAMING: Final = 4  # bytes on the wire for a byte of content, at most
-
-_NAMES: Final = Workers(4, name="dojang-names")
+from dojang.fetch.names import find_addresses
+from dojang.fetch.pool import Origin, Pool, parse_origin
+from dojang.fetch.reading import FRAMING, HEAD_BYTES
+from dojang.fetch.tls import find_context
 
 
 class HttpTransport:
@@ -52,7 +45,7 @@ class HttpTransport:
     def send(self, request: FetchRequest) -> FetchResponse:
         parts = check_request(request)
         deadline = Deadline(request.timeout)
-        origin = _parse_origin(parts)
+        origin = parse_origin(parts)
         try:
             return self._send(request, parts, origin, deadline)
         except FetchFailed:
@@ -112,10 +105,7 @@ class HttpTransport:
     def _find_tls(self, origin: Origin) -> ssl.SSLContext | None:
         if origin[0] == "http":
             return None
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-            self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        return self._tls
+        return self._tls or find_context()
 
 
 class _Connection:
@@ -123,7 +113,7 @@ class _Connection:
 
     def __init__(self, origin: Origin, tls: ssl.SSLContext | None, deadline: Deadline) -> None:
         _, host, port = origin
-        plug = connect(_find_addresses(host, port, deadline), deadline)
+        plug = connect(find_addresses(host, port).result(deadline.remaining()), deadline)
         if tls is not None:
             try:
                 plug.settimeout(deadline.remaining())
@@ -163,27 +153,3 @@ class _Connection:
     def close(self) -> None:
         self._http.close()
         self._socket.hang_up()
-
-
-def _parse_origin(parts: SplitResult) -> Origin:
-    host = parts.hostname or ""
-    return parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _find_addresses(host: str, port: int, deadline: Deadline) -> list[tuple[Any, ...]]:
-    """Look the name up, on another thread where that may take long: it cannot be cut short."""
-
-    def look_up() -> list[tuple[Any, ...]]:
-        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
-        return look_up()
-    try:
-        found: Future[list[tuple[Any, ...]]] = _NAMES.run(look_up)
-    except Full:
-        raise TimeoutError from None
-    return found.result(deadline.remaining())

@@ -12,18 +12,10 @@ if TYPE_CHECKING:
 LONGEST_ABSENCE: Final = 120  # seconds: more than any lease, and than clocks of nodes differ by
 
 
-async def share_followers(provider: Provider) -> None:
-    """Tell the other nodes who follows here. To be called about once a second on every node.
-
-    Raises `Unavailable`."""
-    provider.followers.drop_absent(provider.clock.now())
-    await provider.store.save_followers(list(provider.followers.here))
-
-
 async def meet_followers(provider: Provider) -> None:
     """Read who follows on the other nodes. Raises `Unavailable`."""
     since = provider.clock.now() - LONGEST_ABSENCE
-    provider.followers.others = tuple(await provider.store.load_followers(since=since))
+    provider.feed.followers.others = tuple(await provider.store.load_followers(since=since))
 
 
 def assess_verifiers(provider: Provider) -> Verifiers:
@@ -31,5 +23,5 @@ def assess_verifiers(provider: Provider) -> Verifiers:
     itself with the keys that it has."""
     own = (provider.introspection_audience, provider.admin_audience)
     others = [each for each in provider.state.resources.values() if each.identifier not in own]
-    alive = provider.followers.find_alive(provider.clock.now())
+    alive = provider.feed.followers.find_alive(provider.clock.now())
     return Verifiers(tuple(alive), find_followed(others))

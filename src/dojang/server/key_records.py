@@ -106,15 +106,16 @@ def build_key_record(
     active_from: int | None,
 ) -> KeyRecord:
     """The record of a key that is new, its private half sealed under `encryption_key`."""
+    kid = private.kid
     if isinstance(private, SealKey):
         secret, public = private.secret, None
     else:
         secret, public = json_object.dump(private.private_jwk()), private.public_jwk()
     return KeyRecord(
-        kid=private.kid,
+        kid=kid,
         use=use,
         algorithm=algorithm,
-        sealed=encryption_key.seal(secret, _associated_data(use, algorithm, private.kid)),
+        sealed=encryption_key.seal(secret, _associated_data(use, algorithm, kid)),
         public_jwk=public,
         published_at=now,
         active_from=active_from,

@@ -86,6 +86,7 @@ class KeyRing:
         kids = {key.kid for key in working.values()}
         sealing = next((key for key in seals if key.kid in kids), None)
         feeding = working.get((KeyUse.FEED, FEED_ALGORITHM))
+        feed = _select_signing(held, KeyUse.FEED)
         jwks = json_object.dump({"keys": [_published_jwk(key) for key in signing]})
         times = self._turning_points()
         return SigningView(
@@ -108,7 +109,7 @@ class KeyRing:
             else None,
             jwks=CacheableDocument(jwks),
             keys_digest=base64url.encode(sha256(jwks).digest()),
-            feed=build_feed_keys(_select_signing(held, KeyUse.FEED), feeding and feeding.kid),
+            feed=build_feed_keys(feed, feeding.kid if feeding else None),
         )
 
     def _turning_points(self) -> list[int]:

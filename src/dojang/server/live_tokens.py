@@ -19,6 +19,7 @@ class LiveToken(NamedTuple):
 
     claims: AccessTokenClaims
     resource: Resource
+    kid: str
 
 
 async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveToken | None:
@@ -41,8 +42,12 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
         "client_id": claims.client_id,
         "sub": claims.sub,
         "kid": presented.kid,
+        "iss": claims.iss,
     }
-    if state.revocations.find_killer(claims.rev, identifiers) is not None:
+    revocations = state.revocations
+    if revocations.as_of > claims.rev and revocations.find_killer(
+        revocations.mark(claims.rev, identifiers)
+    ):
         return None
     resource = state.resources.get(claims.aud)
     if resource is None:
@@ -52,4 +57,4 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
         return None
     if claims.grant not in [grant.grant_id for grant in client.grants]:
         return None
-    return LiveToken(claims, resource)
+    return LiveToken(claims, resource, presented.kid)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import hmac
 from asyncio import Lock
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, Protocol, Self, TypeVar
+from typing import Final, Self
 
 from dojang.clock import Clock
 from dojang.jose.keys import SigningKey
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
+from dojang.oauth.feed import Tagger
 from dojang.server.config import check_issuer_setting
-from dojang.server.followers import Followers
+from dojang.server.counters import Counters
+from dojang.server.feed import Feed
 from dojang.server.key_plans import Schedule, plan_clearing
 from dojang.server.key_records import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
+from dojang.server.offloading import Offload, run_inline
 from dojang.server.paths import ADMIN, INTROSPECTION
 from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
 
 ENCRYPTION_KEY_ID: Final = "key-encryption-key"
-_T = TypeVar("_T")
+_VIEW_KEY: Final = b"dojang view key"
 DEFAULT_ALGORITHM: Final = "ES256"
 ADMIN_READ: Final = "admin:read"
 ADMIN_WRITE: Final = "admin:write"
@@ -41,22 +45,12 @@ class NotInitialised(Exception):
         )
 
 
-class Offload(Protocol):
-    """Runs slow pure work (making an RSA key takes a third of a second) and waits for it."""
-
-    async def __call__(self, work: Callable[[], _T], /) -> _T: ...
-
-
-async def run_inline(work: Callable[[], _T], /) -> _T:
-    """An `Offload` for where nobody else waits."""
-    return work()
-
-
 class Provider:
     """An authorization server over a store, which its owner closes. Make one with `start`.
 
     `counters` are plain counts for the metrics page: (name, label, value, …) to number.
-    `changing` lets one operation of this node plan and commit at a time.
+    `changing` lets one operation of this node plan and commit at a time. `feed` is what followers
+    ask.
     """
 
     def __init__(
@@ -73,12 +67,15 @@ class Provider:
         self.issuer: Final = issuer
         self.store: Final = store
         self.clock: Final = clock
-        self.state: Final = State(store, encryption_key)
+        view_key = hmac.digest(encryption_key.secret, _VIEW_KEY, "sha256")
+        self.state: Final = State(store, encryption_key, Tagger(view_key))
         self.offload: Final = offload
         self.schedule: Final = schedule
-        self.followers: Final = Followers()
         self.changing: Final = Lock()
-        self.counters: Final[dict[tuple[str, ...], int]] = defaultdict(int)
+        self.counters: Final[Counters] = defaultdict(int)
+        self.feed: Final = Feed(
+            self.state, store, clock, offload, self.counters, issuer=issuer, view_key=view_key
+        )
 
     @classmethod
     async def start(
@@ -157,7 +154,7 @@ class Provider:
             with suppress(Conflict):  # another node was first
                 await self.store.commit([*clearing, event])
         await self.store.forget(now=now)
-        self.state.revocations.forget(now)
+        await self.offload(partial(self.state.revocations.forget, now))
 
 
 async def initialise(

@@ -1,0 +1,176 @@
+"""What a follower knows of an issuer's revocations: a cache that takes in what came and shows only
+what is proven, and as of which position. Who asks, and when, is `follower`.
+
+It never goes back inside an epoch. Where the issuer does, what is known stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from threading import Lock
+from typing import Final, Protocol
+from weakref import WeakSet
+
+from dojang.fetch.forking import renew_in_children
+from dojang.oauth.feed import (
+    Answer,
+    InvalidFeed,
+    Lease,
+    Manifest,
+    Record,
+    Tagger,
+    check_proof,
+    digest_chunks,
+    parse_answer,
+    parse_manifest,
+)
+from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
+from dojang.trust.feed_keys import FeedKeys
+from dojang.trust.proven_pages import PROVEN_PAGES
+from dojang.trust.remote_keys import KeySource
+from dojang.trust.revocations import RevocationView
+
+NOWHERE: Final = Rev(0, 0)
+
+
+class WentBack(InvalidFeed):
+    """The issuer shows an older record of facts, or another, than it has signed before."""
+
+
+class Progress(Enum):
+    """Where an answer has led. PROVEN: as far as the issuer was when it was asked. BEHIND: it has
+    more to tell. LOST: only a snapshot leads on."""
+
+    PROVEN = "proven"
+    BEHIND = "behind"
+    LOST = "lost"
+
+
+class Watcher(Protocol):
+    """Who keeps what facts end, under `keys`. Told when the view knows and before it is proven."""
+
+    @property
+    def keys(self) -> KeySource: ...
+
+    def evict(self, records: Sequence[Record]) -> None:
+        """These facts are new."""
+
+    def evict_all(self) -> None:
+        """Facts are new, and it is not said which."""
+
+
+class VerifiedFeed:
+    """The view of `issuer`, at `position` in its record of facts, whose digest is `digest`.
+
+    `as_of` is the latest time that the issuer named (seconds since 1970), `witness` the latest
+    statement it signed. One writer; reading never waits.
+    """
+
+    def __init__(self, issuer: str) -> None:
+        self.view: RevocationView | None = None
+        self.position = NOWHERE
+        self.digest = FIRST_DIGEST
+        self.as_of = 0
+        self.witness: str | None = None
+        self.issuer: Final = issuer
+        self._keys = FeedKeys()
+        self._view_key: bytes | None = None
+        self._watchers: WeakSet[Watcher] = WeakSet()
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        self._lock = Lock()
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell `watcher` of every fact from now on, for as long as somebody else holds it."""
+        with self._lock:
+            self._watchers.add(watcher)
+
+    @property
+    def introduced(self) -> bool:
+        """Whether every key of the feed that the issuer gives out is good. Where not, a snapshot's
+        manifest introduces the others."""
+        return self._keys.complete
+
+    def take_lease(self, lease: Lease) -> None:
+        """The keys of a lease that was asked for directly. Raises `InvalidFeed`."""
+        if self._view_key not in (None, lease.view_key):
+            raise InvalidFeed("the tags of the feed are made with another key now")
+        self._keys.take(lease.feed_keys)
+        self._view_key = lease.view_key
+
+    def take_answer(
+        self, body: bytes, *, proof: str, proof_key: bytes, nonce: str
+    ) -> tuple[Answer, Progress]:
+        """Take in what was answered to the question with `nonce`.
+
+        1. it answers this question; 2. the issuer has not gone back; 3. every page is signed, and
+        4. the next one of this history; 5. they lead where the issuer says that it is.
+        What is signed and next stays, whatever follows it. Raises `InvalidFeed`, `WentBack`.
+        """
+        check_proof(proof, proof_key, nonce, body)
+        answer = parse_answer(body)
+        self._check_forward(answer.rev, answer.digest)
+        if answer.snapshot:
+            return answer, Progress.LOST
+        if self.view is None or answer.rev.epoch != self.position.epoch:
+            raise InvalidFeed("a history begins with a snapshot")
+        for signed in answer.pages:
+            self._take_page(self.view, signed)
+        self._check_forward(answer.rev, answer.digest)
+        if self.position == answer.rev:
+            return answer, Progress.PROVEN
+        if not answer.pages:
+            raise InvalidFeed("the issuer names facts that it does not tell")
+        return answer, Progress.BEHIND
+
+    def check_manifest(self, signed: str, chunks: Sequence[bytes]) -> Manifest:
+        """The manifest of a snapshot, from its signed form and the SHA-256 of each of its chunks.
+        Raises `InvalidFeed`, `WentBack`."""
+        claims, _ = self._keys.verify(signed)
+        manifest = parse_manifest(claims, issuer=self.issuer)
+        if digest_chunks(chunks) != manifest.chunks:
+            raise InvalidFeed("the snapshot's chunks are not those that were signed")
+        self._keys.introduce(manifest.introduces)
+        self._check_forward(manifest.rev, manifest.digest)
+        return manifest
+
+    def take_snapshot(self, manifest: Manifest, signed: str, chunks: Sequence[bytes]) -> None:
+        """Take in a snapshot whose manifest was checked. What is known beyond it stays."""
+        if self._view_key is None:
+            raise InvalidFeed("there is no lease yet")
+        view = self.view or RevocationView(Tagger(self._view_key))
+        view.take(chunks, rev=manifest.rev)
+        self.view = view
+        for watcher in self.list_watchers():
+            watcher.evict_all()
+        self._stand(manifest.rev, manifest.digest, manifest.as_of, signed)
+
+    def _take_page(self, view: RevocationView, signed: str) -> None:
+        page = PROVEN_PAGES.find(signed, self._keys, issuer=self.issuer)
+        if (page.epoch, page.first) != (self.position.epoch, self.position.number + 1):
+            raise InvalidFeed("a page is not the next one")
+        if page.before != self.digest:
+            raise WentBack("a page continues another history")
+        view.apply(page.epoch, page.first, page.records)
+        for watcher in self.list_watchers():
+            watcher.evict(page.records)
+        self._keys.introduce(page.introduces)
+        self._stand(Rev(page.epoch, page.last), page.after, page.as_of, signed)
+
+    def _stand(self, position: Rev, digest: bytes, as_of: int, signed: str) -> None:
+        self.position, self.digest, self.witness = position, digest, signed
+        self.as_of = max(self.as_of, as_of)
+
+    def _check_forward(self, rev: Rev, digest: bytes) -> None:
+        if rev < self.position:
+            raise WentBack("the issuer has fewer facts than it signed before")
+        if rev == self.position and digest != self.digest:
+            raise WentBack("the issuer has other facts than it signed before")
+
+    def list_watchers(self) -> list[Watcher]:
+        """Those that somebody still holds."""
+        with self._lock:
+            return list(self._watchers)
