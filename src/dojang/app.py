@@ -10,10 +10,12 @@ from functools import partial
 from typing import Final
 
 from dojang.clock import SYSTEM_CLOCK, Clock
+from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
 from dojang.server.config import Config, parse_address, parse_encryption_key
+from dojang.server.epochs import plan_failover
 from dojang.server.key_plans import Schedule
-from dojang.server.provider import Provider
+from dojang.server.provider import ENCRYPTION_KEY_ID, Provider
 from dojang.server.rotation import tend_keys
 from dojang.storage.opening import open_store
 from dojang.web import serving
@@ -36,7 +38,14 @@ async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> Async
     Raises `BadEncryptionKey`, and what `open_store` and `Provider.start` raise.
     """
     encryption_key = parse_encryption_key(config.keys.encryption_key)
-    store = await open_store(config.storage.url)
+    after_failover = partial(
+        plan_failover,
+        issuer=config.issuer,
+        encryption_key=SealKey.from_bytes(ENCRYPTION_KEY_ID, encryption_key),
+        clock=clock,
+        lossless=config.storage.failover == "lossless",
+    )
+    store = await open_store(config.storage.url, plan=after_failover)
     try:
         yield await Provider.start(
             issuer=config.issuer,

@@ -13,7 +13,13 @@ from dojang.server.config import BadEncryptionKey, Config
 from dojang.server.key_records import WrongEncryptionKey
 from dojang.server.ports import Store
 from dojang.server.provider import NotInitialised, Provider
-from dojang.storage.errors import SchemaOutdated, SchemaTooNew, StoreInUse
+from dojang.storage.errors import (
+    AnotherDatabase,
+    SchemaOutdated,
+    SchemaTooNew,
+    StoreInUse,
+    WentBack,
+)
 from dojang.storage.opening import open_store
 
 OPENING_ERRORS: Final = (
@@ -45,6 +51,8 @@ def explain(error: Exception, config: Config) -> Failure:
             "keys.encryption_key_file in dojang.toml, DOJANG_KEYS__ENCRYPTION_KEY_FILE or "
             "DOJANG_KEYS__ENCRYPTION_KEY. No new keys were made"
         )
+    if isinstance(error, WentBack | AnotherDatabase):
+        return Failure(str(error), Exit.UNREACHABLE)
     if isinstance(error, Unavailable):
         return Failure(f"{error}: check storage.url", Exit.UNREACHABLE)
     return Failure(str(error))

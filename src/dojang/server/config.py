@@ -48,9 +48,12 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Storage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`url`: `sqlite:PATH` or `postgresql://…`; it may carry a password."""
+    """`url`: `sqlite:PATH` or `postgresql://…`; it may carry a password. `failover`: whether a
+    standby that takes over may lack acknowledged commits; with synchronous replication none does.
+    """
 
     url: str = "sqlite:dojang.db"
+    failover: Literal["lossy", "lossless"] = "lossy"
 
     def __repr__(self) -> str:
         return f"Storage({self.url.partition(':')[0]})"

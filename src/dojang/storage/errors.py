@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dojang.oauth.errors import Unavailable
+
 
 class BadStoreUrl(ValueError):
     """The address of the store is not one of the forms Dojang knows."""
@@ -39,3 +41,30 @@ class SchemaTooNew(Exception):
         )
         self.found = found
         self.known = known
+
+
+class WentBack(Unavailable):
+    """The database answers less than it answered before, or another history."""
+
+    def __init__(self) -> None:
+        super().__init__("the latest state of the database", retry_after=10)
+
+    def __str__(self) -> str:
+        return (
+            "the database went back in time: it is older than it was before, or has another "
+            "history. Nothing is answered from it, as it may have forgotten what was revoked. "
+            "Bring back the later one, or make this one safe: dojang restore --in-place"
+        )
+
+
+class AnotherDatabase(Unavailable):
+    """The database is another copy than the one that wrote it, and nobody said what then."""
+
+    def __init__(self) -> None:
+        super().__init__("the database as it was", retry_after=10)
+
+    def __str__(self) -> str:
+        return (
+            "the database is another copy than it was: a standby that took over, or a dump loaded "
+            "elsewhere. Start a server on it, or run dojang restore --in-place"
+        )

@@ -17,7 +17,7 @@ from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
 from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
-from dojang.server.ports import Change
+from dojang.server.ports import Change, EpochPlan
 from dojang.storage import statements
 from dojang.storage.records import (
     check_entry,
@@ -86,6 +86,9 @@ class SqliteStore:
 
     async def commit(self, changes: Sequence[Change]) -> Position:
         return await self._commits.submit(partial(self._rows.commit, split_changes(changes)))
+
+    async def begin_epoch(self, plan: EpochPlan, *, beyond: int = 0) -> Position:
+        return await self._commits.submit(partial(self._rows.begin_epoch, plan, beyond))
 
     async def consume_once(self, key: bytes, *, until: int, now: int) -> bool:
         check_entry(key)
