@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from dojang.oauth.revocation_fact import Rev
-from dojang.server.fleet import LONGEST_ABSENCE, meet_followers, share_followers
+from dojang.server.fleet import LONGEST_ABSENCE, meet_followers
 from dojang.server.followers import (
     LATENESS,
     MOST_PER_CLIENT,
@@ -71,7 +71,7 @@ def start_nodes(*ahead: float) -> list[Provider]:
 
 
 def find_names(node: Provider) -> list[str]:
-    return [each.name for each in node.followers.find_alive(node.clock.now())]
+    return [each.name for each in node.feed.followers.find_alive(node.clock.now())]
 
 
 @pytest.mark.parametrize("hold, lease", [(0.5, 5.0), (1.0, 5.0), (2.0, 6.0), (20.0, 60.0)])
@@ -101,9 +101,9 @@ def test_a_client_has_so_many_and_no_more() -> None:
 @pytest.mark.proves("C96", "A6")
 def test_a_follower_of_one_node_is_known_on_the_other() -> None:
     here, there = start_nodes(0, 0)
-    here.followers.report(ONE)
+    here.feed.followers.report(ONE)
     assert find_names(there) == []
-    run(share_followers(here))
+    run(here.feed.exchange())
     run(meet_followers(there))
     assert find_names(there) == ["n"]
     there.clock.move(5 + LATENESS + 1)  # type: ignore[attr-defined]
@@ -114,28 +114,28 @@ def test_a_follower_of_one_node_is_known_on_the_other() -> None:
 @pytest.mark.proves("C96", "A6", "F12")
 def test_clocks_that_differ_make_no_follower_absent(ahead: float) -> None:
     here, there = start_nodes(0, ahead)
-    here.followers.report(ONE)
-    run(share_followers(here))
+    here.feed.followers.report(ONE)
+    run(here.feed.exchange())
     run(meet_followers(there))
     assert find_names(there) == ["n"]
 
 
 def test_the_latest_word_of_a_follower_that_moved_counts() -> None:
     here, there = start_nodes(0, 0)
-    here.followers.report(ONE)
-    run(share_followers(here))
-    there.followers.report(replace(ONE, seen_at=NOW + 1, kids=("k", "l")))
+    here.feed.followers.report(ONE)
+    run(here.feed.exchange())
+    there.feed.followers.report(replace(ONE, seen_at=NOW + 1, kids=("k", "l")))
     run(meet_followers(there))
-    (found,) = there.followers.find_alive(NOW + 1)
+    (found,) = there.feed.followers.find_alive(NOW + 1)
     assert found.kids == ("k", "l")
-    there.followers.report(replace(ONE, seen_at=NOW - 1, kids=()))
-    (found,) = there.followers.find_alive(NOW)
+    there.feed.followers.report(replace(ONE, seen_at=NOW - 1, kids=()))
+    (found,) = there.feed.followers.find_alive(NOW)
     assert found.kids == ("k",)
 
 
 def test_what_is_long_past_is_not_read_again() -> None:
     here, there = start_nodes(0, LONGEST_ABSENCE)
-    here.followers.report(ONE)
-    run(share_followers(here))
+    here.feed.followers.report(ONE)
+    run(here.feed.exchange())
     run(meet_followers(there))
-    assert list(there.followers.others) == []
+    assert list(there.feed.followers.others) == []
