@@ -73,7 +73,7 @@ def test_status_says_who_follows_and_who_holds_up_what(issuer: Issuer) -> None:
         ("a:1", "orders"),
         ("b:2", "payments"),
     ]
-    assert [each["lag"] for each in followers] == [1, 1]
+    assert [each["lag"] for each in followers] == [1, 1]  # they have not asked since
     assert [each["seen_at"] for each in followers] == [NOW + POLLING - 1] * 2
     assert len(followers[0]["keys"]) == 4
     assert followers[1]["keys"] == []
