@@ -101,7 +101,9 @@ class VerifiedFeed:
         self._keys.take(lease.feed_keys)
         self._view_key = lease.view_key
 
-    def take_answer(self, body: bytes, *, proof: str, proof_key: bytes, nonce: str) -> tuple[Answer, Progress]:
+    def take_answer(
+        self, body: bytes, *, proof: str, proof_key: bytes, nonce: str
+    ) -> tuple[Answer, Progress]:
         """Take in what was answered to the question with `nonce`.
 
         1. it answers this question; 2. the issuer has not gone back; 3. every page is signed, and
@@ -132,6 +134,8 @@ class VerifiedFeed:
         if digest_chunks(chunks) != manifest.chunks:
             raise InvalidFeed("the snapshot's chunks are not those that were signed")
         self._keys.introduce(manifest.introduces)
+        if manifest.rev < self.position:
+            raise InvalidFeed("the snapshot is older than what is known")
         self._check_forward(manifest.rev, manifest.digest)
         return manifest
 
@@ -140,7 +144,10 @@ class VerifiedFeed:
         if self._view_key is None:
             raise InvalidFeed("there is no lease yet")
         view = self.view or RevocationView(Tagger(self._view_key))
-        view.take(chunks, rev=manifest.rev)
+        try:
+            view.take(chunks, rev=manifest.rev)
+        except ValueError:
+            raise InvalidFeed("a chunk of the snapshot is none") from None
         self.view = view
         for watcher in self.list_watchers():
             watcher.evict_all()
