@@ -137,7 +137,7 @@ class Story:
             Rotated(
                 strategy=strategy,
                 accepted=load.accepted[strategy],
-                refused=len(load.select(strategy)) - load.accepted[strategy],
+                refused=_tally(load.select(strategy), 401),
             )
             for strategy in STRATEGIES
         ]
