@@ -150,8 +150,19 @@ def test_rotations_under_way_are_in_the_status(installation: Installation) -> No
 def test_revocations_are_numbered(installation: Installation) -> None:
     first = installation.must("revoke", "token", "--jti=abc")["rev"]
     second = installation.must("revoke", "client", "shop")["rev"]
-    third = installation.must("revoke", "grant", "xyz")["rev"]
-    assert [each[1] - first[1] for each in (first, second, third)] == [0, 1, 2]
+    others = [
+        installation.must("revoke", *what)["rev"]
+        for what in (
+            ["grant", "xyz"],
+            ["session", "s"],
+            ["account", "shop"],
+            ["everything", "--yes"],
+        )
+    ]
+    assert [each[1] - first[1] for each in (first, second, *others)] == [0, 1, 2, 3, 4, 5]
+    unsure = installation.run("revoke", "everything")
+    assert unsure.code == 2
+    assert "--yes" in unsure.err
 
 
 @BOTH
