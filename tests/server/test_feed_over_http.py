@@ -182,8 +182,8 @@ async def test_a_fact_that_comes_between_the_barrier_and_the_wait_is_told(world:
         return await find_client(client_id)
 
     async with serve(world) as site, askers(world, site, 1) as (asker,):
-        await revoke(world)
-        await asker.begin()
+        await asker.send(hold=0.01)
+        await asker.receive()
         await world.operate("client.add", client_id="new")  # clients are looked up again
         world.store.find_client = find_slowly  # type: ignore[method-assign]
         await asker.send(hold=20)
