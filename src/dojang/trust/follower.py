@@ -42,7 +42,7 @@ from dojang.trust.verified_feed import Progress, VerifiedFeed, Watcher
 _log = logging.getLogger("dojang.trust")
 
 FORGET_EVERY: Final = 60.0  # seconds
-LOOK_FOR_FEED_EVERY: Final = 60.0
+LOOK_FOR_FEED_EVERY: Final = 300.0
 
 
 class Follower:
@@ -126,9 +126,10 @@ class Follower:
         """False while the issuer's metadata names no feed."""
         return self._offered
 
-    def find_time(self) -> float:
-        """A time that the issuer's clock has reached (seconds since 1970)."""
-        return self._exchange.time_offset + self._clock.monotonic()
+    @property
+    def time_offset(self) -> float:
+        """With the boot clock, a time that the issuer's clock has reached (seconds since 1970)."""
+        return self._exchange.time_offset
 
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` of what is new, for as long as somebody else holds it."""
@@ -164,7 +165,7 @@ class Follower:
             self._transport = HttpTransport()
         while True:
             try:
-                drive(self._step(self._find_bearer()), self._transport)
+                drive(self._step(self._find_bearer(), hold=0.0), self._transport)
             except Unavailable as flaw:
                 self._fail(flaw)
             if self._proven or self._pace.failures or not self._offered:
@@ -176,7 +177,8 @@ class Follower:
         try:
             if self._source is not None and self._exchange.needs_lease:
                 bearer = await asyncio.wrap_future(_WORKERS.run(self._source.token))
-            return await drive_async(self._step(bearer), transport)
+            hold = self._pace.hold if self._proven else 0.0
+            return await drive_async(self._step(bearer, hold=hold), transport)
         except Unavailable as flaw:
             return self._fail(flaw)
         except Exception as flaw:  # noqa: BLE001  what is the caller's may raise anything
@@ -200,10 +202,9 @@ class Follower:
             return None
         return self._source.token()
 
-    def _step(self, bearer: str | None) -> Flow[float]:
+    def _step(self, bearer: str | None, *, hold: float) -> Flow[float]:
         """One exchange; seconds until the next is due."""
         pace, began, before = self._pace, self._clock.monotonic(), self.position
-        hold = pace.hold if self._proven else 0.0
         self._questions += 1
         try:
             progress = yield from self._exchange.run(bearer, hold=hold, timeout=pace.timeout)
@@ -234,7 +235,7 @@ class Follower:
         now = self._clock.monotonic()
         if self.view is not None and now >= self._forget_at:
             self._forget_at = now + FORGET_EVERY
-            self.view.forget(int(self.find_time()))
+            self.view.forget(int(now + self.time_offset))
 
     def _find_state(self) -> FeedState:
         if not self._offered:
