@@ -12,7 +12,7 @@ from typing import Final
 from dojang.clock import SYSTEM_CLOCK, Clock
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
-from dojang.server.config import Config, parse_address, parse_encryption_key
+from dojang.server.config import Config, Keys, parse_address, parse_encryption_key
 from dojang.server.epochs import plan_failover
 from dojang.server.key_plans import Schedule
 from dojang.server.provider import ENCRYPTION_KEY_ID, Provider
@@ -53,13 +53,16 @@ async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> Async
             clock=clock,
             key_encryption_key=encryption_key,
             offload=asyncio.to_thread,
-            schedule=Schedule(
-                rotate_after=config.keys.rotate_after if config.keys.automatic_rotation else None,
-                hold_limit=config.keys.hold_limit,
-            ),
+            schedule=build_schedule(config.keys),
         )
     finally:
         await store.close()
+
+
+def build_schedule(keys: Keys) -> Schedule:
+    """When keys rotate, as `keys` says."""
+    rotate_after = keys.rotate_after if keys.automatic_rotation else None
+    return Schedule(rotate_after=rotate_after, hold_limit=keys.hold_limit)
 
 
 async def serve(config: Config, *, started: Callable[[list[str]], None] | None = None) -> None:

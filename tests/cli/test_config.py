@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from dojang.app import build_schedule
 from dojang.cli.config_loading import ConfigRefused, find_config_file, load_config
 from dojang.cli.errors import Failure
 from dojang.jose import base64url
+from dojang.server.key_plans import Schedule
 from tests.cli.installation import Installation, dojang
 
 KEY = base64url.encode(bytes(range(32)))
@@ -114,6 +116,17 @@ def test_every_mistake_is_told_at_once(toml: Path) -> None:
 
 def test_variables_of_other_programs_are_left_alone() -> None:
     assert load_config(None, environ={**ISSUER, "DOJANG_VECTORS": "x"}).config.issuer
+
+
+@pytest.mark.proves("K3")
+def test_keys_rotate_unless_it_is_said_that_they_do_not() -> None:
+    def find(**environ: str) -> Schedule:
+        return build_schedule(load_config(None, environ={**ISSUER, **environ}).config.keys)
+
+    assert find() == Schedule(rotate_after=90 * 86_400, hold_limit=3600)
+    set_apart = find(DOJANG_KEYS__ROTATE_AFTER="86400", DOJANG_KEYS__HOLD_LIMIT="60")
+    assert set_apart == Schedule(rotate_after=86_400, hold_limit=60)
+    assert find(DOJANG_KEYS__AUTOMATIC_ROTATION="false").rotate_after is None
 
 
 @pytest.mark.proves("C111")

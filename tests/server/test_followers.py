@@ -14,7 +14,11 @@ from dojang.server.followers import (
     Followers,
     TooManyFollowers,
 )
+from dojang.server.key_plans import Line
+from dojang.server.model import KeyUse
 from dojang.server.provider import Provider, initialise
+from dojang.server.rotation import rotate, tend_keys
+from dojang.server.verifiers import POLLING
 from dojang.storage.memory import MemoryStore
 from dojang.testing import SettableClock
 from dojang.testing.feed_keys import share_feed_keys
@@ -139,3 +143,20 @@ def test_what_is_long_past_is_not_read_again() -> None:
     run(here.feed.exchange())
     run(meet_followers(there))
     assert list(there.feed.followers.others) == []
+
+
+@pytest.mark.proves("C96", "A6")
+def test_a_follower_of_one_node_holds_up_a_takeover_that_another_leads() -> None:
+    here, there = start_nodes(0, 0)
+    key = run(rotate(there, Line(KeyUse.ACCESS_TOKEN, "ES256"), actor="test"))
+    assert (key.active_from, key.active_by) == (NOW + POLLING, NOW + POLLING + 3600)
+    for kids, date in (((), key.active_by), ((key.kid,), NOW + POLLING)):
+        for node in (here, there):
+            node.clock.move_to(NOW + POLLING - 2)  # type: ignore[attr-defined]
+        here.feed.followers.report(replace(ONE, seen_at=NOW + POLLING - 2, kids=kids))
+        run(here.feed.exchange())
+        run(there.feed.exchange())
+        run(tend_keys(there))
+        run(here.state.reach_barrier())
+        (found,) = (each for each in here.state.keys.records if each.kid == key.kid)
+        assert found.active_from == date
