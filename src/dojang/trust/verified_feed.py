@@ -142,7 +142,10 @@ class VerifiedFeed:
         if self._view_key is None:
             raise InvalidFeed("there is no lease yet")
         view = self.view or RevocationView(Tagger(self._view_key))
-        view.take(chunks, rev=manifest.rev)
+        try:
+            view.take(chunks, rev=manifest.rev)
+        except ValueError:
+            raise InvalidFeed("a chunk of the snapshot is none") from None
         self.view = view
         for watcher in self.list_watchers():
             watcher.evict_all()
