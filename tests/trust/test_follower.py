@@ -12,6 +12,7 @@ from dojang.trust.credentials import ClientSecretBasic
 from dojang.trust.feed_status import FeedState
 from dojang.trust.follower import Follower
 from dojang.trust.remote_keys import FixedKeys
+from dojang.trust.revocations import Marks
 from tests.scripted_issuer import VIEW_KEY, ScriptedIssuer, feed_key
 
 TAGGER = Tagger(VIEW_KEY)
@@ -42,11 +43,7 @@ class Watching:
 def revoked(follower: Follower, tag: bytes) -> bool:
     view = follower.view
     assert view is not None
-    mark = view.mark(Rev(0, 0), {})
-    return any(
-        view.find_killer(mark._replace(tags=((kind, tag),))) is kind
-        for kind in (FactKind.TOKEN, FactKind.SESSION)
-    )
+    return view.find_killer(Marks(0, tag, (), ())) is FactKind.TOKEN
 
 
 def knows(follower: Follower, name: str) -> bool:

@@ -17,6 +17,7 @@ from dojang.testing import SettableClock
 from dojang.trust.credentials import ClientSecretBasic
 from dojang.trust.feed_status import FeedState
 from dojang.trust.follower import Follower
+from dojang.trust.revocations import Marks
 from tests.scripted_issuer import VIEW_KEY, ScriptedIssuer, feed_key
 
 TAGGER = Tagger(VIEW_KEY)
@@ -61,8 +62,8 @@ def build(issuer: ScriptedIssuer) -> Follower:
 def knows(follower: Follower, record: Record) -> bool:
     view = follower.view
     assert view is not None
-    marks = view.mark(Rev(0, 0), {})._replace(tags=((record.kind, record.tag),))
-    return view.find_killer(marks) is record.kind
+    own = record.tag if record.kind is FactKind.TOKEN else None
+    return view.find_killer(Marks(0, own, (record.kind,), (record.tag,))) is record.kind
 
 
 def assert_old(follower: Follower, clock: SettableClock) -> None:

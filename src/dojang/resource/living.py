@@ -99,7 +99,9 @@ class Living:
     def _add(self, token: str, admitted: Admitted, marks: Marks) -> None:
         verified, _, _, _, last, first, _, _ = admitted
         self.tokens[token] = (verified, first, last)
-        for kind, tag in marks.tags:
+        if marks.token is not None:
+            self._named[marks.token] = [token]
+        for kind, tag in zip(marks.kinds, marks.tags, strict=True):
             if kind not in _BROAD:
                 self._named.setdefault(tag, []).append(token)
 

@@ -135,7 +135,7 @@ class Feed:
     async def answer(self, lease: LeaseClaims, asked: Question) -> Body:
         """What to tell, now or when there is something. Raises `Unavailable`."""
         asked_at = Place(asked.rev, asked.digest)
-        if asked.hold and asked_at == self._answers.end:
+        if asked.hold and not self._holds.closed and asked_at == self._answers.end:
             if self._hints != self._followed:
                 self._look_soon()  # at what was told of while nobody waited
             await self._wait(lease, asked.hold)

@@ -101,13 +101,14 @@ class Leases:
         keys = self._state.keys.at(int(now))
         if keys.seals is None or keys.feed is None:
             raise Unavailable("the feed's keys")
-        named_by, kids, ends = _find_origin(client_id, token)
+        named_by, kids = _find_origin(client_id, token)
+        ends = int(now) + LONGEST_LIFE
         claims = LeaseClaims(
             follower_id=new_id(int(now * 1000)),
             client_id=client_id,
             name=name,
             proof_key=token_bytes(KEY_BYTES),
-            expires_at=min(int(now) + LONGEST_LIFE, *ends),
+            expires_at=ends if token is None else min(ends, token.claims.exp),
             rev=position.rev,
             named_by={**named_by, "iss": self._issuer},
             kids=(*kids, *keys.feed.kids),
@@ -184,10 +185,10 @@ class Leases:
 
 def _find_origin(
     client_id: str, token: PresentedAccessToken | None
-) -> tuple[dict[str, str], tuple[str, ...], tuple[int, ...]]:
-    """What names a lease, the keys whose end is its own, and when else it ends."""
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What a fact can name a lease by, and the keys whose end is its own."""
     if token is None:
-        return {"client_id": client_id}, (), ()
+        return {"client_id": client_id}, ()
     claims = token.claims
     named_by = {
         "client_id": claims.client_id,
@@ -195,7 +196,7 @@ def _find_origin(
         "grant": claims.grant,
         "sub": claims.sub,
     }
-    return named_by, (token.kid,), (claims.exp,)
+    return named_by, (token.kid,)
 
 
 def _refused(reason: str) -> OAuthError:

@@ -186,7 +186,7 @@ class Follower:
             self._transport = HttpTransport(unix=self.relay)
         while True:
             try:
-                drive(self._step(self._find_bearer()), self._transport)
+                drive(self._step(self._find_bearer(), hold=0.0), self._transport)
             except Unavailable as flaw:
                 self._fail(flaw)
             if self._proven or self._pace.failures or not self._offered:
@@ -202,7 +202,8 @@ class Follower:
         try:
             if self._source is not None and self._exchange.needs_lease:
                 bearer = await asyncio.wrap_future(_WORKERS.run(self._source.token))
-            return await drive_async(self._step(bearer), transport)
+            hold = self._pace.hold if self._proven else 0.0
+            return await drive_async(self._step(bearer, hold=hold), transport)
         except Unavailable as flaw:
             return self._fail(flaw)
         except Exception as flaw:  # noqa: BLE001  what is the caller's may raise anything
@@ -238,10 +239,9 @@ class Follower:
             return None
         return self._source.token()
 
-    def _step(self, bearer: str | None) -> Flow[float]:
+    def _step(self, bearer: str | None, *, hold: float) -> Flow[float]:
         """One exchange; seconds until the next is due."""
         pace, began, before = self._pace, self._clock.monotonic(), self.position
-        hold = pace.hold if self._proven else 0.0
         self._questions += 1
         try:
             progress = yield from self._exchange.run(bearer, hold=hold, timeout=pace.timeout)

@@ -144,6 +144,8 @@ class VerifiedFeed:
         """The manifest of a snapshot, from its signed form and the SHA-256 of each of its chunks.
         Raises `InvalidFeed`, `WentBack`."""
         manifest = self._prove_manifest(signed, chunks)
+        if manifest.rev < self.position:
+            raise InvalidFeed("the snapshot is older than what is known")
         self._check_forward(manifest.rev, manifest.digest)
         return manifest
 
@@ -222,7 +224,7 @@ class VerifiedFeed:
             raise InvalidFeed("the issuer names facts that it does not tell")
         if self.archive is not None:
             self.archive.know(begin)
-            for page, signed in proven:
+            for page, signed in zip(proven, answer.pages, strict=True):
                 self.archive.keep_page(page, signed)
         return places
 
