@@ -81,10 +81,14 @@ class FeedArchive:
         """The issuer has proven that its record has this place."""
         self._known[place] = None
 
+    def knows(self, place: Place) -> bool:
+        """Whether the issuer's record is known to have this place."""
+        return place in self._known or place in self._pages
+
     def find(self, asked_at: Place, *, least: Place) -> tuple[tuple[str, ...], Place] | None:
         """Pages that lead from a place on, as many as an answer may hold, and where all that there
         are lead; None where they do not reach `least`."""
-        if asked_at not in self._known and asked_at not in self._pages:
+        if not self.knows(asked_at):
             return None
         pages, end = self._find_way(asked_at)
         if end.rev < least.rev or (end.rev == least.rev and end != least):

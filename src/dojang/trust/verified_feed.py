@@ -211,12 +211,9 @@ class VerifiedFeed:
         answer = parse_answer(body)
         if answer.snapshot:
             return []
-        proven = [
-            (PROVEN_PAGES.find(signed, self.keys, issuer=self.issuer), signed)
-            for signed in answer.pages
-        ]
+        proven = [PROVEN_PAGES.find(each, self.keys, issuer=self.issuer) for each in answer.pages]
         places = [begin]
-        for page, _ in proven:
+        for page in proven:
             if places[-1] != Place(Rev(page.epoch, page.first - 1), page.before):
                 raise InvalidFeed("a page is not the next one")
             places.append(Place(Rev(page.epoch, page.last), page.after))
