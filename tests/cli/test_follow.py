@@ -1,25 +1,17 @@
 """`dojang follow` as a process: one view for all processes of a host, and what becomes of it."""
 
-import json
-import os
 import signal
-import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from dojang.resource import Expect, Hybrid, Introspection, RefusalReason, Verifier
-from dojang.resource.errors import Refusal
-from dojang.trust.credentials import ClientSecretBasic
 from dojang.trust.feed_status import FeedState, FeedStatus
 from dojang.trust.follower import Follower
-from tests.cli.installation import DOJANG, LONG, ORDERS, Installation, environment
+from tests.cli.installation import DOJANG, LONG, Installation, environment
 
 
 class Relay:
