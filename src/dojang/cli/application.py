@@ -15,6 +15,7 @@ from dojang.cli.commands import (
     client,
     config,
     demo,
+    follow,
     init,
     keys,
     resource,
@@ -75,6 +76,7 @@ app.add_typer(revoke.app, name="revoke")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(audit.app, name="audit")
+follow.register(app)
 demo.register(app)
 
 

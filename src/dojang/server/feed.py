@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Final
 from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
 from dojang.oauth.feed import LONGEST_HOLD, Lease
 from dojang.server.feed_answers import Answers, Body, Place
-from dojang.server.feed_holds import Holds
 from dojang.server.feed_leases import LeaseClaims, Leases
 from dojang.server.feed_snapshots import Snapshots
 from dojang.server.feed_witness import parse_witness
 from dojang.server.followers import Follower, Followers, TooManyFollowers
+from dojang.trust.feed_holds import Holds
 
 if TYPE_CHECKING:
     from dojang.clock import Clock
+    from dojang.oauth.feed_questions import Question
     from dojang.server.counters import Counters
     from dojang.server.feed_keys import FeedKeys
-    from dojang.server.feed_questions import Question
     from dojang.server.offloading import Offload
     from dojang.server.ports import Store
     from dojang.server.state import State
