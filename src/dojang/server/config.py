@@ -58,9 +58,11 @@ class Storage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`encryption_key`: the base64url of the 32 bytes that every private key is sealed under."""
+    """`encryption_key`: the base64url of the 32 bytes that every private key is sealed under.
+    `witness`: the file that says how far the database was."""
 
     encryption_key: str = ""
+    witness: str = ""
 
     def __repr__(self) -> str:
         return "Keys()"
