@@ -81,7 +81,7 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
             asyncio.create_task(_repeat("tending", partial(_tend, provider), TENDING_SECONDS)),
         ]
         try:
-            await serving.serve(listeners, service, started=started)
+            await serving.serve(listeners, service, started=started, stopping=provider.feed.close)
         finally:
             for chore in chores:
                 chore.cancel()

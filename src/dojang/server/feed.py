@@ -21,10 +21,11 @@ from dojang.server.followers import Follower, Followers, TooManyFollowers
 
 if TYPE_CHECKING:
     from dojang.clock import Clock
+    from dojang.server.counters import Counters
     from dojang.server.feed_keys import FeedKeys
     from dojang.server.feed_questions import Question
+    from dojang.server.offloading import Offload
     from dojang.server.ports import Store
-    from dojang.server.provider import Counters, Offload
     from dojang.server.state import State
 
 LONGEST_LEASE: Final = 3 * LONGEST_HOLD  # seconds without a question, and a follower is gone

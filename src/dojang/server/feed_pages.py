@@ -15,9 +15,9 @@ from dojang.oauth.feed import MOST_PAGES, MOST_RECORDS, Page, build_page
 from dojang.oauth.revocation_fact import Rev
 
 if TYPE_CHECKING:
+    from dojang.server.counters import Counters
     from dojang.server.fact_log import FactLog, LoggedFact
     from dojang.server.feed_keys import FeedKeys
-    from dojang.server.provider import Counters
 
 MOST_HELD: Final = 1024  # pages, of at most 8 KB
 ENDS_HELD: Final = 8

@@ -25,7 +25,7 @@ from dojang.oauth.revocation_fact import Rev
 
 if TYPE_CHECKING:
     from dojang.server.feed_keys import FeedKeys
-    from dojang.server.provider import Offload
+    from dojang.server.offloading import Offload
     from dojang.server.state import State
 
 FARTHEST_BEHIND: Final = MOST_PAGES * MOST_RECORDS // 2  # facts

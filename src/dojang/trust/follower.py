@@ -256,11 +256,15 @@ class Follower:
         if state is FeedState.FRESH:
             _log.info("the view of the revocations of %s is fresh", self.issuer)
         elif state is FeedState.NOT_OFFERED:
-            _log.info("%s offers no feed of revocations: it is asked about every token", self.issuer)
+            _log.info(
+                "%s offers no feed of revocations: it is asked about every token", self.issuer
+            )
         elif state is FeedState.WENT_BACK:
             _log.error("the record of facts of %s went back: %s", self.issuer, self._failure)
         elif told is FeedState.FRESH:
-            _log.warning("the view of the revocations of %s is stale: %s", self.issuer, self._failure)
+            _log.warning(
+                "the view of the revocations of %s is stale: %s", self.issuer, self._failure
+            )
 
 
 _WORKERS: Final = Workers(4, name="dojang-feed-token")

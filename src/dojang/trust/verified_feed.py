@@ -101,7 +101,9 @@ class VerifiedFeed:
         self._keys.take(lease.feed_keys)
         self._view_key = lease.view_key
 
-    def take_answer(self, body: bytes, *, proof: str, proof_key: bytes, nonce: str) -> tuple[Answer, Progress]:
+    def take_answer(
+        self, body: bytes, *, proof: str, proof_key: bytes, nonce: str
+    ) -> tuple[Answer, Progress]:
         """Take in what was answered to the question with `nonce`.
 
         1. it answers this question; 2. the issuer has not gone back; 3. every page is signed, and

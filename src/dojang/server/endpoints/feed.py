@@ -29,7 +29,9 @@ async def join(provider: Provider, request: Request) -> Response:
     name = parse_name(form)
     position = await provider.state.reach_barrier()
     caller = await authenticate_caller(provider, request, form, now=int(now))
-    lease, claims = provider.feed.leases.issue(caller, name, position=position, now=now)
+    lease, claims = provider.feed.leases.issue(
+        caller.client_id, name, token=caller.token, position=position, now=now
+    )
     return build_json(200, build_lease(provider.feed.build_lease(lease, claims, now=now)))
 
 
