@@ -42,7 +42,7 @@ from dojang.trust.verified_feed import Progress, VerifiedFeed, Watcher
 _log = logging.getLogger("dojang.trust")
 
 FORGET_EVERY: Final = 60.0  # seconds
-LOOK_FOR_FEED_EVERY: Final = 60.0
+LOOK_FOR_FEED_EVERY: Final = 300.0
 
 
 class Follower:
@@ -126,9 +126,10 @@ class Follower:
         """False while the issuer's metadata names no feed."""
         return self._offered
 
-    def find_time(self) -> float:
-        """A time that the issuer's clock has reached (seconds since 1970)."""
-        return self._exchange.time_offset + self._clock.monotonic()
+    @property
+    def time_offset(self) -> float:
+        """With the boot clock, a time that the issuer's clock has reached (seconds since 1970)."""
+        return self._exchange.time_offset
 
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` of what is new, for as long as somebody else holds it."""
@@ -234,7 +235,7 @@ class Follower:
         now = self._clock.monotonic()
         if self.view is not None and now >= self._forget_at:
             self._forget_at = now + FORGET_EVERY
-            self.view.forget(int(self.find_time()))
+            self.view.forget(int(now + self.time_offset))
 
     def _find_state(self) -> FeedState:
         if not self._offered:

@@ -134,6 +134,8 @@ class VerifiedFeed:
         if digest_chunks(chunks) != manifest.chunks:
             raise InvalidFeed("the snapshot's chunks are not those that were signed")
         self._keys.introduce(manifest.introduces)
+        if manifest.rev < self.position:
+            raise InvalidFeed("the snapshot is older than what is known")
         self._check_forward(manifest.rev, manifest.digest)
         return manifest
 
@@ -142,7 +144,10 @@ class VerifiedFeed:
         if self._view_key is None:
             raise InvalidFeed("there is no lease yet")
         view = self.view or RevocationView(Tagger(self._view_key))
-        view.take(chunks, rev=manifest.rev)
+        try:
+            view.take(chunks, rev=manifest.rev)
+        except ValueError:
+            raise InvalidFeed("a chunk of the snapshot is none") from None
         self.view = view
         for watcher in self.list_watchers():
             watcher.evict_all()
