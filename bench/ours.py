@@ -55,12 +55,12 @@ def build_ours(folder: Path, *, name: str = "dojang", database: str | None = Non
         options += ["--storage-url-file", str(address)]
     _dojang(folder, "init", str(home), *options)
     introspector = _add_client(home, INTROSPECTOR, [])
-    for name, value in FORMATS.items():
+    for form, value in FORMATS.items():
         written = ["--format", "opaque"] if value == "opaque" else ["--algorithm", value]
         scopes = [option for scope in SCOPES for option in ("--scope", scope)]
         asker = ["--introspector", INTROSPECTOR]
-        _dojang(home, "resource", "add", resource_of(name), *written, *scopes, *asker)
-    grants = [f"{resource_of(name)}={','.join(SCOPES)}" for name in FORMATS]
+        _dojang(home, "resource", "add", resource_of(form), *written, *scopes, *asker)
+    grants = [f"{resource_of(form)}={','.join(SCOPES)}" for form in FORMATS]
     clients = [_add_client(home, f"client-{number}", grants) for number in range(CLIENTS)]
     process = Process([PROGRAM, "serve"], home, {}, folder / f"{name}.log", public)
     return Ours(process, f"http://127.0.0.1:{public}", clients, introspector, name)
