@@ -14,14 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from bench.contenders import build_local
 from bench.figures import VIEW, Measured
 from bench.machine import ROOT, SOURCE, BenchBroken, pinned, resident_megabytes, server_core
-from bench.rounds import Interval, interval
+from bench.rounds import interval
 from bench.tokens import write_pools
 from dojang.oauth.feed import Record, Tagger
 from dojang.oauth.revocation_fact import FactKind, Rev

@@ -66,7 +66,6 @@ async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> Async
         await store.close()
 
 
-<<<<<<< HEAD
 def build_schedule(keys: Keys) -> Schedule:
     """When keys rotate, as `keys` says."""
     rotate_after = keys.rotate_after if keys.automatic_rotation else None
@@ -109,7 +108,6 @@ async def _save_witness(witness: HeadWitness, store: Store) -> None:
         pass  # it says later how far it is
     except OSError as error:
         _log.warning("%s cannot be written: %s", witness.path, error.strerror)
->>>>>>> storage
 
 
 async def serve(config: Config, *, started: Callable[[list[str]], None] | None = None) -> None:
