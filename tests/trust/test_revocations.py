@@ -157,6 +157,21 @@ def test_a_later_snapshot_takes_the_place_of_a_shared_one(
         view.forget(0)
 
 
+@pytest.mark.proves("F6")
+def test_what_a_later_snapshot_knows_an_older_fact_about_is_kept() -> None:
+    facts = [
+        Fact(Rev(1, number), FactKind.SESSION, name, NOW, NOW + 3000, b"")
+        for number, name in enumerate("aba", 1)
+    ]
+    sender, view = RevocationView(TAGGER), RevocationView(TAGGER)
+    apply(view, facts)
+    apply(sender, facts[:2])
+    view.rebase(list(map_chunks(sender.export().chunks)))
+    assert len(view) == 3  # of "b" the snapshot's alone, of "a" both
+    assert find_killer(view, Rev(1, 2), {"sid": "a"}) is FactKind.SESSION
+    assert find_killer(view, Rev(1, 2), {"sid": "b"}) is None
+
+
 @pytest.mark.proves("K6")
 def test_facts_come_in_order_and_once() -> None:
     view = RevocationView(TAGGER)
