@@ -145,7 +145,8 @@ def end_everything(issuer: Issuer) -> None:
 
 def find_key(issuer: Issuer, use: KeyUse, state: str = "active") -> str:
     keys = issuer.perform("keys.list")["keys"]
-    return next(key["kid"] for key in keys if (key["use"], key["state"]) == (use, state))
+    found = [key["kid"] for key in keys if (key["use"], key["state"]) == (use, state)]
+    return str(found[0])
 
 
 ENDS: dict[str, Callable[[Issuer], object]] = {

@@ -205,7 +205,7 @@ def test_what_proves_nothing_stops_nobody(issuer: Issuer, follower: HandFollower
         "ü",
         "a.b.c",
         ".".join((header, payload, base64url.encode(b"x" * 256))),
-        ".".join((header, payload, "")),
+        f"{header}.{payload}.",
         sign(stranger, page, issuer.url),
         *(sign(key, page, issuer.url) for key in others),
         sign(feed[0], page, "https://other.test"),

@@ -74,8 +74,13 @@ class State:
         it is found there or another epoch has begun."""
         self._behind = witness
 
+    @property
+    def is_whole(self) -> bool:
+        """False while the store is known to have lost facts."""
+        return self._behind is None
+
     def check_whole(self) -> None:
-        """Raises `Unavailable` where the store has lost facts."""
+        """Raises `Unavailable` while the store is known to have lost facts."""
         if self._behind is not None:
             raise Unavailable(BEHIND, retry_after=5)
 
