@@ -105,7 +105,7 @@ def _name_directory(settings: RelaySettings) -> str:
 @contextmanager
 def _hold_directory(directory: Path) -> Iterator[None]:
     """Make it where it is not there, and keep other relays out."""
-    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o750, exist_ok=True)
     lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         try:
