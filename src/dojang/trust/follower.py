@@ -273,7 +273,7 @@ _WORKERS: Final = Workers(4, name="dojang-feed-token")
 
 def _follow(follower: Follower, transport: Transport | None) -> Following:
     """Have `follower` ask for as long as somebody holds it."""
-    reference = ref(follower)
+    reference = ref(follower, lambda _: following.cancel())
 
     async def run() -> None:
         own = AsyncHttpTransport() if transport is None else None
@@ -287,4 +287,5 @@ def _follow(follower: Follower, transport: Transport | None) -> Following:
             if own is not None:
                 await own.aclose()
 
-    return FEED_LOOP.run(run)
+    following = FEED_LOOP.run(run)
+    return following
