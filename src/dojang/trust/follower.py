@@ -310,7 +310,7 @@ _WORKERS: Final = Workers(4, name="dojang-feed-token")
 
 def _follow(follower: Follower, transport: Transport | None) -> Following:
     """Have `follower` ask for as long as somebody holds it."""
-    reference, unix = ref(follower), follower.relay
+    reference, unix = ref(follower, lambda _: following.cancel()), follower.relay
 
     async def run() -> None:
         if transport is not None:
@@ -322,4 +322,5 @@ def _follow(follower: Follower, transport: Transport | None) -> Following:
         finally:
             await door.aclose()
 
-    return FEED_LOOP.run(run)
+    following = FEED_LOOP.run(run)
+    return following
