@@ -339,7 +339,7 @@ def test_an_issuer_that_went_back_is_not_relied_on_and_brings_nothing_back(
 
 
 @pytest.mark.proves("F12", "V3")
-@pytest.mark.parametrize("back", [1, 5, 60, 600, 86_400])
+@pytest.mark.parametrize("back", [1, 5, 60, 100, 125, 600, 86_400])
 def test_a_clock_set_back_revives_nothing(
     issuer: ScriptedIssuer, verifier: HybridVerifier, verify: Verify, back: float
 ) -> None:

@@ -136,17 +136,19 @@ class Feed:
         """What to tell, now or when there is something. Raises `Unavailable`."""
         asked_at = Place(asked.rev, asked.digest)
         if asked.hold and not self._holds.closed and asked_at == self._answers.end:
+            self._watch()
+            self._tell_news()  # those who wait on from before know less than who waits from now
             if self._hints != self._followed:
-                self._look_soon()  # at what was told of while nobody waited
-            await self._wait(lease, asked.hold)
+                self._look_soon()  # at what came while nobody waited
+            await self._holds.wait(lease.follower_id, asked.hold)
             self._state.check_whole()
         return self._answers.find(asked_at, now=int(self._clock.now()))
 
-    async def _wait(self, lease: LeaseClaims, seconds: float) -> None:
+    def _watch(self) -> None:
         if not self._watching:
             self._watching = True
             self._store.watch(self._hint)
-        await self._holds.wait(lease.follower_id, seconds)
+            self._hints += 1
 
     def _hint(self) -> None:
         self._hints += 1
@@ -160,7 +162,7 @@ class Feed:
 
     async def _look(self) -> None:
         try:
-            while self._followed != self._hints:
+            while self._followed != self._hints and len(self._holds):
                 hints = self._hints
                 await self.look()
                 self._followed = hints
@@ -171,9 +173,10 @@ class Feed:
 
     async def look(self) -> None:
         """Answer those who wait if there is news. Raises `Unavailable`."""
-        if not len(self._holds):
-            return
         await self._state.reach_barrier()
+        self._tell_news()
+
+    def _tell_news(self) -> None:
         news = self._answers.find_news(now=int(self._clock.now()))
         if news != self._told:
             self._told = news
@@ -187,9 +190,12 @@ class Feed:
         self.snapshots.drop_unasked(now)
         await self._store.save_followers(list(self.followers.here))
         self.followers.others = tuple(await self._store.load_followers(since=now - LONGEST_LEASE))
-        await self.look()
+        if len(self._holds):
+            await self.look()
 
     def close(self) -> None:
         """The server stops: answer all who wait, and let nobody wait from now on."""
         self._answers.hold = 0.0
         self._holds.close()
+        if self._looking is not None:
+            self._looking.cancel()

@@ -115,7 +115,7 @@ class VerifiedFeed:
         self._check_forward(answer.rev, answer.digest)
         if answer.snapshot:
             return answer, Progress.LOST
-        if self.view is None or answer.rev.epoch != self.position.epoch:
+        if self.view is None:
             raise InvalidFeed("a history begins with a snapshot")
         for signed in answer.pages:
             self._take_page(self.view, signed)
