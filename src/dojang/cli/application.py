@@ -12,6 +12,7 @@ import typer
 
 from dojang.cli.commands import (
     audit,
+    backup,
     client,
     config,
     demo,
@@ -68,6 +69,7 @@ def _start(
 
 init.register(app)
 server.register(app)
+backup.register(app)
 app.add_typer(resource.app, name="resource")
 app.add_typer(client.app, name="client")
 app.add_typer(token.app, name="token")

@@ -15,6 +15,8 @@ from dojang.server.ports import Store
 from dojang.server.provider import NotInitialised, Provider
 from dojang.storage.errors import (
     AnotherDatabase,
+    BadWitness,
+    OlderThanWitness,
     SchemaOutdated,
     SchemaTooNew,
     StoreInUse,
@@ -23,7 +25,9 @@ from dojang.storage.errors import (
 from dojang.storage.opening import open_store
 
 OPENING_ERRORS: Final = (
+    BadWitness,
     NotInitialised,
+    OlderThanWitness,
     SchemaOutdated,
     SchemaTooNew,
     StoreInUse,
