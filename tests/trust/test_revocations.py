@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from dojang.oauth.feed import Record, Tagger
 from dojang.oauth.revocation_fact import Fact, FactKind, Rev, kills
-from dojang.trust import revocation_table, revocations, settled_facts
+from dojang.trust import marks, revocation_table, revocations, settled_facts
+from dojang.trust.marks import CLAIM_OF
 from dojang.trust.revocation_shards import Image
-from dojang.trust.revocations import CLAIM_OF, RevocationView
+from dojang.trust.revocations import RevocationView
 
 BEGINNING = Rev(0, 0)
 TAGGER = Tagger(bytes(range(32)))
@@ -301,6 +302,84 @@ def test_a_new_epoch_kills_what_the_old_one_left_behind_and_revives_nothing() ->
         view.apply(1, 4, [everything])
 
 
+@given(
+    facts=records(),
+    cuts=st.tuples(*[st.integers(0, 12)] * 3),
+    rev=REVS,
+    token=TOKENS,
+    few=FEWS,
+    form=st.sampled_from(sorted(AS_IMAGES)),
+)
+@pytest.mark.proves("F6", "K6")
+def test_a_later_snapshot_takes_the_place_of_a_shared_one(
+    *,
+    facts: list[Fact],
+    cuts: tuple[int, ...],
+    rev: Rev,
+    token: dict[str, str],
+    few: int,
+    form: str,
+) -> None:
+    rev = find_possible(facts, rev, token)
+    first, second, third = sorted(cuts)
+    sender, view = RevocationView(TAGGER), RevocationView(TAGGER)
+    with tables_beyond(few):
+        apply(sender, facts[:first])
+        position, chunks = sender.export()
+        view.take([AS_IMAGES[form](chunk) for chunk in chunks], rev=position)
+        apply(view, facts[first:second])
+        view.settle()
+        apply(view, facts[second:third])
+        apply(sender, facts[first:second])
+        view.rebase([AS_IMAGES[form](chunk) for chunk in sender.export().chunks])
+        apply(view, facts[third:])
+        assert len(view) <= len(sender) + len(facts[second:]) or form != "mmap"
+        check(view, facts, rev, token)
+        view.settle()
+        assert len(view) <= len(sender) + len(facts[second:])
+        check(view, facts, rev, token)
+        follower = RevocationView(TAGGER)
+        follower.take(view.export().chunks, rev=view.as_of)
+        check(follower, facts, rev, token)
+        check(view, facts, rev, token)
+
+
+@pytest.mark.proves("F6", "V3")
+def test_shared_tables_stay_where_they_are() -> None:
+    with tables_beyond(10):
+        chunks = make_view(40).export().chunks
+        view = RevocationView(TAGGER)
+        mapped = [map_chunk(chunk) for chunk in chunks]
+        view.take(mapped, rev=Rev(1, 40))
+        view.apply(1, 41, [make_record(fact) for fact in make_facts(41, 80)])
+        view.settle()
+        assert count_living(view, FactKind.TOKEN, 80) == 0
+        view.forget(NOW + 2 * STEP)  # the shared ones are forgotten by who shares them
+        view.settle()
+        assert count_living(view, FactKind.TOKEN, 80) == 40
+        (table,) = view._settled.list_tables(FactKind.TOKEN)
+        assert [shard.image for shard in table._shards] == mapped
+        view.export()
+        assert not view._settled.shared
+
+
+@pytest.mark.parametrize("few", [0, 100])
+@pytest.mark.proves("F6")
+def test_what_a_later_snapshot_knows_an_older_fact_about_is_kept(few: int) -> None:
+    facts = [
+        Fact(Rev(1, number), FactKind.SESSION, name, NOW, NOW + 3000, b"")
+        for number, name in enumerate("aba", 1)
+    ]
+    sender, view = RevocationView(TAGGER), RevocationView(TAGGER)
+    apply(view, facts)
+    apply(sender, facts[:2])
+    with tables_beyond(few):
+        view.rebase([map_chunk(chunk) for chunk in sender.export().chunks])
+    assert len(view) == (2 if few else 3)  # of "b" the snapshot's alone, of "a" both
+    assert find_killer(view, Rev(1, 2), {"sid": "a"}) is FactKind.SESSION
+    assert find_killer(view, Rev(1, 2), {"sid": "b"}) is None
+
+
 @pytest.mark.proves("K6")
 def test_facts_come_in_order_and_once() -> None:
     view = RevocationView(TAGGER)
@@ -374,11 +453,11 @@ def test_what_is_no_text_marks_nothing() -> None:
 def test_marks_are_the_tags_of_what_a_token_names(token: dict[str, str]) -> None:
     view = RevocationView(TAGGER)
     for _ in range(2):
-        marks = view.mark(Rev(3, 4), token)
-        assert marks.rev == 3 << 48 | 4
-        found = dict(zip(marks.kinds, marks.tags, strict=True))
-        if marks.token is not None:
-            found[FactKind.TOKEN] = marks.token
+        made = view.mark(Rev(3, 4), token)
+        assert made.rev == 3 << 48 | 4
+        found = dict(zip(made.kinds, made.tags, strict=True))
+        if made.token is not None:
+            found[FactKind.TOKEN] = made.token
         assert found == {
             kind: TAGGER.tag(kind, token[claim])
             for kind, claim in CLAIM_OF.items()
@@ -388,10 +467,12 @@ def test_marks_are_the_tags_of_what_a_token_names(token: dict[str, str]) -> None
 
 @pytest.mark.proves("K6")
 def test_remembered_tags_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revocations, "MOST_KNOWN", 10)
-    view = make_view(50, kind=FactKind.CLIENT)
-    assert count_living(view, FactKind.CLIENT, 60) == 10
-    assert len(view._known) <= 10
+    monkeypatch.setattr(marks, "MOST_KNOWN", 10)
+    marker = marks.Marker(TAGGER)
+    for number in range(60):
+        found = marker.mark(BEGINNING, {"sub": str(number)})
+        assert found.tags == (TAGGER.tag(FactKind.ACCOUNT, str(number)),)
+    assert 0 < len(marker._known) <= 10
 
 
 Spoiler = Callable[[bytes], list[Image]]
@@ -464,9 +545,9 @@ def test_a_chunk_with_a_wrong_byte_is_refused_or_says_what_stands_there(
             assert len(view) == 0
             return
     standing = {spoilt[place : place + 16] for place in range(16, len(spoilt), 19)}
-    marks = view.mark(BEGINNING, {})
+    nothing = view.mark(BEGINNING, {})
     for tag in {*tags, *standing}:
-        killer = view.find_killer(marks._replace(token=tag))
+        killer = view.find_killer(nothing._replace(token=tag))
         assert killer is (FactKind.TOKEN if tag in standing else None)
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import Request
+from dojang.server.access_tokens import PresentedAccessToken
 from dojang.server.authentication import authenticate_client, check_single_method
-from dojang.server.live_tokens import LiveToken, find_live_token
+from dojang.server.live_tokens import find_live_token
 from dojang.server.provider import INTROSPECT
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Caller(NamedTuple):
     where the client authenticated itself."""
 
     client_id: str
-    token: LiveToken | None
+    token: PresentedAccessToken | None
 
 
 async def authenticate_caller(
@@ -44,4 +45,4 @@ async def authenticate_caller(
             "The caller's token is not good for introspection.",
             reason="caller_token_refused",
         )
-    return Caller(live.claims.client_id, live)
+    return Caller(live.claims.client_id, PresentedAccessToken(live.claims, live.kid))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from itertools import islice
 from typing import Final, NamedTuple
 
 from dojang.oauth.feed import Record
 from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
 
 MOST_LOGGED: Final = 100_000
+DROPPED_TOGETHER: Final = 1000
 
 
 class LoggedFact(NamedTuple):
@@ -25,7 +24,7 @@ class FactLog:
     """Facts of one epoch without a gap, up to the last. What is older is in the view alone."""
 
     def __init__(self) -> None:
-        self._facts: deque[LoggedFact] = deque()
+        self._facts: list[LoggedFact] = []
         self._before = Rev(0, 0), FIRST_DIGEST
 
     @property
@@ -48,9 +47,10 @@ class FactLog:
             self.begin(rev, digest)
             return
         self._facts.append(LoggedFact(rev, record, digest))
-        if len(self._facts) > MOST_LOGGED:
-            oldest = self._facts.popleft()
+        if len(self._facts) > MOST_LOGGED + DROPPED_TOGETHER:
+            oldest = self._facts[DROPPED_TOGETHER - 1]
             self._before = oldest.rev, oldest.digest
+            del self._facts[:DROPPED_TOGETHER]
 
     def digest_at(self, rev: Rev) -> bytes | None:
         """The digest of the record up to `rev`; None where it is not known here."""
@@ -62,10 +62,12 @@ class FactLog:
             return None
         return self._facts[place].digest
 
-    def find_after(self, rev: Rev, digest: bytes) -> Sequence[LoggedFact] | None:
-        """The facts after `rev`; None where this log does not lead on from a record that had this
-        digest there: then only a snapshot does."""
+    def find_after(
+        self, rev: Rev, digest: bytes, *, most: int = MOST_LOGGED
+    ) -> Sequence[LoggedFact] | None:
+        """The facts after `rev`, `most` at most; None where this log does not lead on from a record
+        that had this digest there: then only a snapshot does."""
         if self.digest_at(rev) != digest:
             return None
         skipped = rev.number - self._before[0].number
-        return list(islice(self._facts, skipped, None))
+        return self._facts[skipped : skipped + most]

@@ -13,8 +13,8 @@ from dojang.oauth.revocation_fact import Rev
 from dojang.server.feed_pages import Pages
 
 if TYPE_CHECKING:
+    from dojang.server.counters import Counters
     from dojang.server.keyring import SigningView
-    from dojang.server.provider import Counters
     from dojang.server.state import State
 
 MOST_HELD: Final = 256

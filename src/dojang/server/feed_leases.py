@@ -20,17 +20,17 @@ from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
 from dojang.oauth.feed import KEY_BYTES
 from dojang.oauth.http import Request
 from dojang.oauth.revocation_fact import Rev
+from dojang.server.access_tokens import PresentedAccessToken
 from dojang.server.ids import new_id
+from dojang.server.lifetimes import FEED_LEASE
 from dojang.server.model import Position, Resource
-from dojang.trust.revocations import Marks
+from dojang.trust.marks import Marks
 
 if TYPE_CHECKING:
-    from dojang.server.callers import Caller
     from dojang.server.keyring import SigningView
     from dojang.server.state import State
 
 PREFIX: Final = "dojang_fl_"
-LONGEST_LIFE: Final = 3600  # seconds
 MOST_KNOWN: Final = 8192
 _CONTEXT: Final = b"dojang feed lease"
 
@@ -79,13 +79,20 @@ class Leases:
         self._introspectors: frozenset[str] = frozenset()
 
     def issue(
-        self, caller: Caller, name: str, *, position: Position, now: float
+        self,
+        client_id: str,
+        name: str,
+        *,
+        token: PresentedAccessToken | None,
+        position: Position,
+        now: float,
     ) -> tuple[str, LeaseClaims]:
-        """A lease for a caller that was authenticated at `position`, and what it holds.
+        """A lease for a client that was authenticated at `position`, by `token` unless that is
+        None, and what the lease holds.
 
         Raises `OAuthError` for a client that is nobody's introspector, and `Unavailable`.
         """
-        if caller.client_id not in self._find_introspectors():
+        if client_id not in self._find_introspectors():
             raise OAuthError(
                 ErrorCode.UNAUTHORIZED_CLIENT,
                 "The client may introspect for no resource.",
@@ -94,13 +101,14 @@ class Leases:
         keys = self._state.keys.at(int(now))
         if keys.seals is None or keys.feed is None:
             raise Unavailable("the feed's keys")
-        named_by, kids, ends = _find_origin(caller)
+        named_by, kids = _find_origin(client_id, token)
+        ends = int(now) + FEED_LEASE
         claims = LeaseClaims(
             follower_id=new_id(int(now * 1000)),
-            client_id=caller.client_id,
+            client_id=client_id,
             name=name,
             proof_key=token_bytes(KEY_BYTES),
-            expires_at=min(int(now) + LONGEST_LIFE, *ends),
+            expires_at=ends if token is None else min(ends, token.claims.exp),
             rev=position.rev,
             named_by={**named_by, "iss": self._issuer},
             kids=(*kids, *keys.feed.kids),
@@ -175,18 +183,20 @@ class Leases:
         return self._introspectors
 
 
-def _find_origin(caller: Caller) -> tuple[dict[str, str], tuple[str, ...], tuple[int, ...]]:
-    """What names a lease, the keys whose end is its own, and when else it ends."""
-    if caller.token is None:
-        return {"client_id": caller.client_id}, (), ()
-    claims = caller.token.claims
+def _find_origin(
+    client_id: str, token: PresentedAccessToken | None
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What a fact can name a lease by, and the keys whose end is its own."""
+    if token is None:
+        return {"client_id": client_id}, ()
+    claims = token.claims
     named_by = {
         "client_id": claims.client_id,
         "jti": claims.jti,
         "grant": claims.grant,
         "sub": claims.sub,
     }
-    return named_by, (caller.token.kid,), (claims.exp,)
+    return named_by, (token.kid,)
 
 
 def _refused(reason: str) -> OAuthError:

@@ -15,9 +15,9 @@ from dojang.oauth.feed import MOST_PAGES, MOST_RECORDS, Page, build_page
 from dojang.oauth.revocation_fact import Rev
 
 if TYPE_CHECKING:
+    from dojang.server.counters import Counters
     from dojang.server.fact_log import FactLog, LoggedFact
     from dojang.server.feed_keys import FeedKeys
-    from dojang.server.provider import Counters
 
 MOST_HELD: Final = 1024  # pages, of at most 8 KB
 ENDS_HELD: Final = 8
@@ -37,7 +37,7 @@ class Pages:
     def find(self, rev: Rev, digest: bytes, *, now: int) -> tuple[str, ...] | None:
         """Pages that lead from `rev`, where the record had this digest, to its end, or as far as an
         answer can hold; None where none do. `now` is what a new page says of its time."""
-        facts = self.log.find_after(rev, digest)
+        facts = self.log.find_after(rev, digest, most=MOST_PAGES * MOST_RECORDS)
         if facts is None:
             return None
         end, _ = self.log.last
@@ -45,9 +45,9 @@ class Pages:
             self._ends.append(end)
         pages: list[str] = []
         for first, last in _cut(rev.number + 1, self._find_ends(rev, end)):
-            if len(pages) == MOST_PAGES:
-                break
             records = facts[first - rev.number - 1 : last - rev.number]
+            if len(pages) == MOST_PAGES or len(records) <= last - first:
+                break
             pages.append(self._load(records, digest, now=now))
             digest = records[-1].digest
         return tuple(pages)

@@ -25,7 +25,7 @@ from dojang.oauth.revocation_fact import Rev
 
 if TYPE_CHECKING:
     from dojang.server.feed_keys import FeedKeys
-    from dojang.server.provider import Offload
+    from dojang.server.offloading import Offload
     from dojang.server.state import State
 
 FARTHEST_BEHIND: Final = MOST_PAGES * MOST_RECORDS // 2  # facts
@@ -33,7 +33,7 @@ LONGEST_UNASKED: Final = 120  # seconds that chunks are held for
 
 
 class Snapshot(NamedTuple):
-    """A snapshot as it is given out. `names` are the SHA-256 of its chunks in order, in hexadecimal."""
+    """A snapshot as it is given out. `names` are the SHA-256 of its chunks, hexadecimal."""
 
     manifest: str
     names: tuple[str, ...]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hmac
 from asyncio import Lock
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, Protocol, Self, TypeVar
+from typing import Final, Self
 
 from dojang.clock import Clock
 from dojang.jose.keys import SigningKey
@@ -16,18 +16,18 @@ from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.feed import Tagger
 from dojang.server.config import check_issuer_setting
+from dojang.server.counters import Counters
 from dojang.server.feed import Feed
 from dojang.server.key_plans import Schedule, plan_clearing
 from dojang.server.key_records import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
+from dojang.server.offloading import Offload, run_inline
 from dojang.server.paths import ADMIN, INTROSPECTION
 from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
 
 ENCRYPTION_KEY_ID: Final = "key-encryption-key"
 _VIEW_KEY: Final = b"dojang view key"
-Counters = defaultdict[tuple[str, ...], int]
-_T = TypeVar("_T")
 DEFAULT_ALGORITHM: Final = "ES256"
 ADMIN_READ: Final = "admin:read"
 ADMIN_WRITE: Final = "admin:write"
@@ -43,17 +43,6 @@ class NotInitialised(Exception):
             "the database holds no keys; run `dojang init` for a new installation, "
             "or restore the keys of this one"
         )
-
-
-class Offload(Protocol):
-    """Runs slow pure work (making an RSA key takes a third of a second) and waits for it."""
-
-    async def __call__(self, work: Callable[[], _T], /) -> _T: ...
-
-
-async def run_inline(work: Callable[[], _T], /) -> _T:
-    """An `Offload` for where nobody else waits."""
-    return work()
 
 
 class Provider:

@@ -9,15 +9,17 @@ carries the position's `rev` is killed by every later fact.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from secrets import token_bytes
 from typing import Final
 
 from dojang.jose.seal import SealKey
+from dojang.oauth.errors import Unavailable
 from dojang.oauth.feed import Record, Tagger
-from dojang.oauth.revocation_fact import FIRST_DIGEST, Fact, Rev
+from dojang.oauth.revocation_fact import FIRST_DIGEST
 from dojang.server.access_tokens import TokenReader
 from dojang.server.fact_log import FactLog
+from dojang.server.feed_witness import Witness
 from dojang.server.keyring import KeyRing
 from dojang.server.model import Client, Position, Resource
 from dojang.server.ports import Store
@@ -26,7 +28,8 @@ from dojang.trust.revocations import RevocationView
 
 MOST_CLIENTS_HELD: Final = 50_000
 FACTS_AT_ONCE: Final = 2000
-BEGINNING: Final = Rev(0, 0)
+NOWHERE: Final = Position(0, 0, -1, FIRST_DIGEST)
+BEHIND: Final = "the database (it is older than what its followers have seen; run dojang restore)"
 
 
 class State:
@@ -36,14 +39,15 @@ class State:
         self._store = store
         self._refreshing = asyncio.Lock()
         self._clients: dict[str, Client] = {}
-        self.position = Position(0, 0, -1, FIRST_DIGEST)
+        self.position = NOWHERE
         self.resources: Mapping[str, Resource] = {}
         self.keys = KeyRing(encryption_key)
         self.tokens = TokenReader(self.keys)
         self.revocations = RevocationView(tagger)
         self.facts = FactLog()
         self._tagger = tagger
-        self._loaded = BEGINNING
+        self._behind: Witness | None = None
+        self._looked_at = NOWHERE
         self._digest_key = token_bytes(32)
         self.repeated = RepeatedRequests(self._digest_key)
 
@@ -54,7 +58,45 @@ class State:
             async with self._refreshing:
                 if self.position.epoch <= position.epoch:
                     await self._refresh(position)
+        if self._behind is not None:
+            await self._look_again(position)
+            self.check_whole()
         return position
+
+    def knows(self, witness: Witness) -> bool:
+        """Whether the record of facts is what a witness has seen of it, as far as it is held."""
+        end, _ = self.facts.last
+        known = self.facts.digest_at(witness.rev)
+        return witness.rev <= end and known in (None, witness.digest)
+
+    def stop(self, witness: Witness) -> None:
+        """The store has lost what `witness` proves: from now on there is no barrier to reach, until
+        it is found there or another epoch has begun."""
+        self._behind = witness
+
+    @property
+    def is_whole(self) -> bool:
+        """False while the store is known to have lost facts."""
+        return self._behind is None
+
+    def check_whole(self) -> None:
+        """Raises `Unavailable` while the store is known to have lost facts."""
+        if self._behind is not None:
+            raise Unavailable(BEHIND, retry_after=5)
+
+    async def _look_again(self, position: Position) -> None:
+        async with self._refreshing:
+            behind = self._behind
+            if behind is None or position.rev < behind.rev or position == self._looked_at:
+                return
+            # What of all that is held was lost, nobody knows: everything is read anew, aside.
+            view, log = RevocationView(self._tagger), FactLog()
+            await self._load_facts(view, log, position)
+            self.revocations, self.facts, self.position = view, log, NOWHERE
+            await self._refresh(position)
+            self._looked_at = position
+            if position.epoch > behind.rev.epoch or log.digest_at(behind.rev) == behind.digest:
+                self._behind = None
 
     async def _refresh(self, position: Position) -> None:
         # A new epoch may count from less: a database that went back has other directories.
@@ -71,24 +113,23 @@ class State:
             # what was here before keeps its verdict in the one that is dropped.
             self.repeated = RepeatedRequests(self._digest_key)
         if self.position.rev < position.rev:
-            await self._take_facts(await self._store.load_facts(self._loaded), position)
+            await self._load_facts(self.revocations, self.facts, position)
         self.position = max(self.position, position)
 
-    async def _take_facts(self, facts: Sequence[Fact], position: Position) -> None:
-        """Into the view and the log, some at a time: other requests go on meanwhile."""
+    async def _load_facts(self, view: RevocationView, log: FactLog, position: Position) -> None:
+        """Take later facts into both, some at a time: other requests go on meanwhile."""
+        facts = await self._store.load_facts(log.last[0])
         for begins in range(0, len(facts), FACTS_AT_ONCE):
             if begins:
                 await asyncio.sleep(0)
             for fact in facts[begins : begins + FACTS_AT_ONCE]:
                 tag = self._tagger.tag(fact.kind, fact.identifier)
                 record = Record(fact.kind, tag, fact.forget_after)
-                self.revocations.apply(*fact.rev, [record])
-                self.facts.append(fact.rev, record, fact.digest)
-                self._loaded = fact.rev
-        if self._loaded < position.rev:  # the last facts are forgotten already
-            self._loaded = position.rev
-            self.facts.begin(position.rev, position.digest)
-            self.revocations.reach(position.rev)
+                view.apply(*fact.rev, [record])
+                log.append(fact.rev, record, fact.digest)
+        if log.last[0] < position.rev:  # the last facts are forgotten already
+            log.begin(position.rev, position.digest)
+            view.reach(position.rev)
 
     async def find_client(self, client_id: str) -> Client | None:
         """The client as of the barrier, or None."""

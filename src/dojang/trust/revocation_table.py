@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final, Self
 
+from dojang.oauth.feed import TAG_BYTES
 from dojang.trust.revocation_shards import (
     HEAD_BYTES,
     KEPT,
@@ -25,6 +26,7 @@ from dojang.trust.revocation_shards import (
     Layout,
     Shard,
     build_shard,
+    join_rows,
     list_bounds,
     merge,
     open_shard,
@@ -110,6 +112,19 @@ class Table:
         one shard is like another. `sample` is any number."""
         rows = split(self._shards[sample % len(self._shards)].image, self.width)
         return sum(row[KEPT] < spent for row in rows) / max(1, len(rows))
+
+    def leave_out(self, base: Table) -> Table:
+        """A table of the rows here that say more than `base` does."""
+        shards = []
+        for index, run in enumerate(self.list_runs()):
+            rows = [row for row in run if not base.says(row)]
+            shards.append(build_shard(self.layout, index, rows))
+        return Table(self.layout, shards)
+
+    def says(self, row: bytes) -> bool:
+        """Whether a row here says as much as `row`."""
+        own = self.find(row[:TAG_BYTES])
+        return own is not None and join_rows(own, row) == own
 
     def resize(self) -> Table:
         """Itself, or where its shards have become too large or too small, a table of others."""

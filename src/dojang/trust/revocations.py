@@ -8,8 +8,7 @@ fact, which can only be later than the token itself; about everything else the l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -17,17 +16,18 @@ from dojang.fetch.flight import Flight
 from dojang.fetch.forking import renew_in_children
 from dojang.oauth.feed import TAG_BYTES, Record, Tagger
 from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.trust.marks import NUMBER_BITS, OTHER_KINDS, Marker, Marks
 from dojang.trust.revocation_shards import REV, Image
 from dojang.trust.revocation_table import Table
 from dojang.trust.settled_facts import (
     EPOCH_BITS,
-    NUMBER_BITS,
     REV_SHIFT,
     Facts,
     Settled,
     find_living,
     is_burdened,
     join,
+    leave_out,
     list_chunks,
     open_chunks,
     pack_fact,
@@ -36,35 +36,7 @@ from dojang.trust.settled_facts import (
     unite,
 )
 
-CLAIM_OF: Final[Mapping[FactKind, str]] = {
-    FactKind.TOKEN: "jti",
-    FactKind.GRANT: "grant",
-    FactKind.SESSION: "sid",
-    FactKind.CLIENT: "client_id",
-    FactKind.ACCOUNT: "sub",
-    FactKind.KEY: "kid",
-    FactKind.EVERYTHING: "iss",
-}
-
 MOST_RECENT: Final = 32_768  # facts, then they are settled
-MOST_KNOWN: Final = 8192  # combinations of identifiers whose tags are remembered
-
-_OTHER_KINDS: Final = tuple(kind for kind in CLAIM_OF if kind is not FactKind.TOKEN)
-_OTHER_CLAIMS: Final = tuple(CLAIM_OF[kind] for kind in _OTHER_KINDS)
-_MACHINE_KINDS: Final = tuple(kind for kind in _OTHER_KINDS if kind is not FactKind.SESSION)
-_find_names: Final = itemgetter(*_OTHER_CLAIMS)
-_find_machine_names: Final = itemgetter(*(CLAIM_OF[kind] for kind in _MACHINE_KINDS))
-_new: Final = tuple.__new__
-
-
-class Marks(NamedTuple):
-    """What facts know a token by: its `rev` as one number, the tag of its own id, and the `tags`
-    of what else it names, which are of these `kinds`."""
-
-    rev: int
-    token: bytes | None
-    kinds: tuple[FactKind, ...]
-    tags: tuple[bytes, ...]
 
 
 class Snapshot(NamedTuple):
@@ -90,15 +62,13 @@ class RevocationView:
     """
 
     def __init__(self, tagger: Tagger) -> None:
+        self.mark: Final = Marker(tagger).mark
         self.as_of = Rev(0, 0)
         self._end = 0  # as one number
-        self._tag = tagger.tag
-        self._tag_token = tagger.of_kind(FactKind.TOKEN)
-        self._known: dict[tuple[object, ...], tuple[tuple[FactKind, ...], tuple[bytes, ...]]] = {}
         self._recent: Facts = {}
         self._recent_others = False  # whether it holds other than tokens
         self._moving: Facts = {}
-        self._settled = Settled({}, {})
+        self._settled = Settled({}, {}, {})
         self._now = 0
         self._publish()
         self.renew()
@@ -110,25 +80,6 @@ class RevocationView:
 
     def __len__(self) -> int:
         return len(self._recent) + len(self._moving) + self._settled.size
-
-    def mark(self, rev: Rev, identifiers: Mapping[str, object]) -> Marks:
-        """The marks of a token. `identifiers` maps the names in `CLAIM_OF` to the token's own;
-        what is no text marks nothing."""
-        names = _find_names if "sid" in identifiers else _find_machine_names
-        try:
-            named = names(identifiers)
-            known = self._known.get(named)
-        except (KeyError, TypeError):  # it names less, or by what is no text
-            found = map(identifiers.get, _OTHER_CLAIMS)
-            named = tuple(name if isinstance(name, str) else None for name in found)
-            known = self._known.get(named)
-        if known is None:
-            known = self._tag_others(named)
-        own = identifiers.get("jti")
-        token = self._tag_token(own) if type(own) is str else None
-        epoch, number = rev
-        # As `Marks(…)`, in half the time.
-        return _new(Marks, (epoch << NUMBER_BITS | number, token) + known)  # noqa: RUF005
 
     def find_killer(self, marks: Marks) -> FactKind | None:
         """The kind of a fact that killed a token, or None while it lives."""
@@ -165,7 +116,7 @@ class RevocationView:
                 fact = pack_fact(kind, rev, forget_after)
                 known = recent.get(tag)
                 recent[tag] = fact if known is None else join(known, fact)
-            if not self._recent_others and any(record.kind in _OTHER_KINDS for record in records):
+            if not self._recent_others and any(record.kind in OTHER_KINDS for record in records):
                 self._recent_others = True
                 self._publish()
             self._move_to(last)
@@ -203,6 +154,7 @@ class RevocationView:
     def export(self) -> Snapshot:
         """Every fact there is now. Takes as long as `settle`."""
         with self._settling:
+            self._settled = self._settled.let_go()
             rev = self._settle()
             return Snapshot(rev, list(list_chunks(self._settled)))
 
@@ -217,41 +169,39 @@ class RevocationView:
             self._settled = unite(taken, self._settled)
             self._publish()
             self._move_to(rev)
-        if not self._settled.merged():
-            self._settle_aside()
+        self._settle_unless_merged()
 
-    def _tag_others(
-        self, named: tuple[object, ...]
-    ) -> tuple[tuple[FactKind, ...], tuple[bytes, ...]]:
-        """Kinds and tags of what many tokens have in common; remembered."""
-        kinds = _OTHER_KINDS if len(named) == len(_OTHER_KINDS) else _MACHINE_KINDS
-        pairs = [
-            (kind, self._tag(kind, name))
-            for kind, name in zip(kinds, named, strict=True)
-            if isinstance(name, str)
-        ]
-        if len(self._known) >= MOST_KNOWN:
-            self._known.clear()
-        known = tuple(kind for kind, _ in pairs), tuple(tag for _, tag in pairs)
-        self._known[named] = known
-        return known
+    def rebase(self, chunks: Sequence[Image]) -> None:
+        """Take in a later snapshot of the same record of facts, in place of the last one that is
+        shared, and keep only what is not in it.
+
+        Raises `ValueError` for what is no chunk; nothing has changed then.
+        """
+        base = open_chunks(chunks)
+        with self._settling:
+            self._settle()
+            settled = unite(base, leave_out(self._settled, base))
+            with self._writing:
+                self._settled = settled
+                self._publish()
+        self._settle_unless_merged()
 
     def _move_to(self, rev: Rev) -> None:
         self.as_of = max(self.as_of, rev)
         self._end = pack_rev(self.as_of)
 
     def _publish(self) -> None:
-        few, tables = self._settled
-        older = [layer for layer in (self._moving, few) if layer]
+        settled = self._settled
+        older = [layer for layer in (self._moving, settled.few) if layer]
         layers = [self._recent, *older]
-        tokens = tables.get(FactKind.TOKEN, ())
+        tokens = settled.list_tables(FactKind.TOKEN)
         self._held = _Held(
             (*(layer.__contains__ for layer in layers), *(table.find for table in tokens)),
             tuple(
                 (layer.keys().isdisjoint, layer)
                 for layer in (layers if self._recent_others else older)
             ),
-            tuple((kind, table) for kind in _OTHER_KINDS for table in tables.get(kind, ())),
+            tuple((kind, table) for kind in OTHER_KINDS for table in settled.list_tables(kind)),
         )
 
     def _forget_few(self, now: int) -> None:
@@ -260,6 +210,10 @@ class RevocationView:
             with self._writing:
                 self._settled = self._settled._replace(few=few)
                 self._publish()
+
+    def _settle_unless_merged(self) -> None:
+        if not self._settled.merged():
+            self._settle_aside()
 
     def _settle_aside(self) -> None:
         if not self._settling.locked():

@@ -8,12 +8,14 @@ the code of its kind. Tables keep that time in steps of 256 s, rounded up.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from mmap import mmap
 from typing import Final, NamedTuple, TypeAlias
 
 from dojang.oauth.feed import TAG_BYTES
 from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.trust.marks import NUMBER_BITS
 from dojang.trust.revocation_shards import (
     KEPT,
     KEPT_BYTES,
@@ -32,7 +34,6 @@ Facts: TypeAlias = dict[bytes, int]  # by tag
 
 MOST_FEW: Final = 16_384  # facts of a kind that need no table
 MOST_SPENT: Final = 0.125  # of a table's rows
-NUMBER_BITS: Final = 48
 EPOCH_BITS: Final = 16
 REV_SHIFT: Final = 40
 
@@ -47,21 +48,32 @@ _LAST_STEP: Final = 256**KEPT_BYTES - 1  # of what is kept until then, nothing i
 
 
 class Settled(NamedTuple):
-    """What is looked up by readers. Of several tables of a kind, all count."""
+    """What is looked up by readers. Of several tables of a kind, all count. The `shared` ones lie
+    in memory that other processes have, too; they are left there."""
 
     few: Facts
     tables: Mapping[FactKind, tuple[Table, ...]]
+    shared: Mapping[FactKind, Table]
 
     @property
     def size(self) -> int:
         """The facts there are; one in several tables counts as often."""
-        return len(self.few) + sum(table.count for table in self.list_tables())
+        return len(self.few) + sum(
+            table.count for kind in FactKind for table in self.list_tables(kind)
+        )
 
-    def list_tables(self) -> Iterator[Table]:
-        return chain.from_iterable(self.tables.values())
+    def list_tables(self, kind: FactKind) -> tuple[Table, ...]:
+        """All of a kind."""
+        shared = self.shared.get(kind)
+        return self.tables.get(kind, ()) + ((shared,) if shared is not None else ())
+
+    def let_go(self) -> Settled:
+        """The same, and nothing of it shared: it is settled with the rest from now on."""
+        kinds = [*self.tables, *self.shared]
+        return Settled(self.few, {kind: self.list_tables(kind) for kind in kinds}, {})
 
     def merged(self) -> bool:
-        """Whether there is one table of a kind at most."""
+        """Whether settling would find nothing to merge."""
         return all(len(tables) == 1 for tables in self.tables.values())
 
 
@@ -110,32 +122,33 @@ def settle(settled: Settled, moving: Facts, *, now: int) -> Settled:
         table = _settle_kind(kind, settled.tables.get(kind, ()), facts, now)
         if table.count:
             tables[kind] = (table,)
-    return Settled(few, tables)
+    return settled._replace(few=few, tables=tables)
 
 
 def is_burdened(settled: Settled, now: int) -> bool:
     """Whether settling would rid a table of much that is spent at `now`."""
-    return any(_is_burdened(table, now) for table in settled.list_tables())
+    return any(_is_burdened(table, now) for tables in settled.tables.values() for table in tables)
 
 
-def open_chunks(chunks: Iterable[Image]) -> Settled:
+def open_chunks(chunks: Sequence[Image]) -> Settled:
     """The facts of a snapshot, used where they lie. Raises `ValueError` for what is none."""
     by_code: dict[int, list[tuple[Head, Image]]] = {}
     for chunk in chunks:
         head = read_head(chunk)
         by_code.setdefault(head.layout.code, []).append((head, chunk))
     few: Facts = {}
-    tables: dict[FactKind, tuple[Table, ...]] = {}
+    tables: dict[FactKind, Table] = {}
     for code, of_kind in by_code.items():
         if code not in _KINDS or {head.layout.width for head, _ in of_kind} != {_find_width(code)}:
             raise ValueError("a chunk holds no known kind of facts")
         if sum(head.rows for head, _ in of_kind) > MOST_FEW:
-            tables[_KINDS[code]] = (Table.open(of_kind),)
+            tables[_KINDS[code]] = Table.open(of_kind)
             continue
         check_whole([head for head, _ in of_kind])
         for head, image in of_kind:
             few.update(_unpack_row(code, row) for row in read_rows(head, image))
-    return Settled(few, tables)
+    opened = Settled(few, {}, tables)
+    return opened if all(isinstance(chunk, mmap) for chunk in chunks) else opened.let_go()
 
 
 def unite(one: Settled, other: Settled) -> Settled:
@@ -143,9 +156,23 @@ def unite(one: Settled, other: Settled) -> Settled:
     few = {**one.few, **other.few}
     for tag in one.few.keys() & other.few.keys():
         few[tag] = join(one.few[tag], other.few[tag])
-    kinds = {**one.tables, **other.tables}
-    tables = {kind: one.tables.get(kind, ()) + other.tables.get(kind, ()) for kind in kinds}
-    return Settled(few, tables)
+    others = other.let_go().tables
+    kinds = [*one.tables, *others]
+    tables = {kind: one.tables.get(kind, ()) + others.get(kind, ()) for kind in kinds}
+    return Settled(few, tables, one.shared)
+
+
+def leave_out(settled: Settled, base: Settled) -> Settled:
+    """What is settled here alone, without what `base` says."""
+    few = {tag: fact for tag, fact in settled.few.items() if not _says(base, tag, fact)}
+    tables = {}
+    for kind, own in settled.tables.items():
+        left = own
+        for table in base.list_tables(kind):
+            left = tuple(each.leave_out(table) for each in left)
+        if any(table.count for table in left):
+            tables[kind] = tuple(table for table in left if table.count)
+    return Settled(few, tables, {})
 
 
 def list_chunks(settled: Settled) -> Iterator[bytes]:
@@ -155,8 +182,18 @@ def list_chunks(settled: Settled) -> Iterator[bytes]:
         by_code.setdefault(fact & _CODE, {})[tag] = fact
     for code, facts in sorted(by_code.items()):
         yield build_image(Layout(code, _find_width(code), 0), 0, _build_rows(code, facts))
-    for table in settled.list_tables():
-        yield from table.list_images()
+    for tables in settled.tables.values():
+        for table in tables:
+            yield from table.list_images()
+
+
+def _says(settled: Settled, tag: bytes, fact: int) -> bool:
+    known = settled.few.get(tag)
+    if known is not None:
+        return join(known, fact) == known
+    code = fact & _CODE
+    row = _build_row(code, tag, fact)
+    return any(table.says(row) for table in settled.list_tables(_KINDS[code]))
 
 
 def _settle_kind(kind: FactKind, tables: Sequence[Table], facts: Facts, now: int) -> Table:
@@ -187,14 +224,16 @@ def _build_rows(code: int, facts: Facts) -> list[bytes]:
     """In order. Sorted by the first byte, then in small parts: sorting is one long step."""
     parts: list[list[bytes]] = [[] for _ in range(256)]
     for tag, fact in facts.items():
-        steps = -(-(fact >> _FORGET_SHIFT & _LAST_TIME) >> _STEP_BITS)
-        row = tag + min(steps, _LAST_STEP).to_bytes(KEPT_BYTES, "big")
-        if code != _TOKEN:
-            row += (fact >> REV_SHIFT).to_bytes(REV_BYTES, "big")
-        parts[tag[0]].append(row)
+        parts[tag[0]].append(_build_row(code, tag, fact))
     for part in parts:
         part.sort()
     return list(chain.from_iterable(parts))
+
+
+def _build_row(code: int, tag: bytes, fact: int) -> bytes:
+    steps = -(-(fact >> _FORGET_SHIFT & _LAST_TIME) >> _STEP_BITS)
+    row = tag + min(steps, _LAST_STEP).to_bytes(KEPT_BYTES, "big")
+    return row if code == _TOKEN else row + (fact >> REV_SHIFT).to_bytes(REV_BYTES, "big")
 
 
 def _unpack_row(code: int, row: bytes) -> tuple[bytes, int]:

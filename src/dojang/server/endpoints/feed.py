@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dojang.oauth.feed import PROOF_HEADER, build_lease, prove_answer
+from dojang.oauth.feed_questions import parse_name, parse_question
 from dojang.oauth.http import JSON, NO_STORE, Request, Response, build_json, parse_form
 from dojang.server.callers import authenticate_caller
-from dojang.server.feed_questions import parse_name, parse_question
 from dojang.server.refusals import refusing
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ async def join(provider: Provider, request: Request) -> Response:
     name = parse_name(form)
     position = await provider.state.reach_barrier()
     caller = await authenticate_caller(provider, request, form, now=int(now))
-    lease, claims = provider.feed.leases.issue(caller, name, position=position, now=now)
+    lease, claims = provider.feed.leases.issue(
+        caller.client_id, name, token=caller.token, position=position, now=now
+    )
     return build_json(200, build_lease(provider.feed.build_lease(lease, claims, now=now)))
 
 
