@@ -77,7 +77,9 @@ class Follower:
         relaying: Relaying | None = None,
     ) -> None:
         if [credentials, source, relay].count(None) != 2:
-            raise ValueError("a follower needs credentials, a source of tokens or a relay: one")
+            raise ValueError(
+                "a follower needs credentials, a source of tokens or a relay, one of them"
+            )
         self._feed = VerifiedFeed(issuer, archive=relaying and relaying.archive)
         self._exchange = FeedExchange(
             self._feed,
