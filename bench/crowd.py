@@ -139,7 +139,9 @@ def gather(place: Place, *, processes: int, each: int = 1) -> Iterator[Crowd]:
     try:
         for number in range(processes):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, place, each, number), daemon=True)
+            process = context.Process(
+                target=_serve, args=(theirs, place, each, number), daemon=True
+            )
             process.start()
             theirs.close()
             started.append((process, ours))

@@ -8,7 +8,7 @@ import json
 import random
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,7 @@ class Moments:
     accepted: int
 
 
-def measure_push(
-    wanted: frozenset[str], *, revocations: int, folder: Path
-) -> Iterable[Measured]:
+def measure_push(wanted: frozenset[str], *, revocations: int, folder: Path) -> Iterable[Measured]:
     """Measures the wanted push figures, each with `revocations` revocations."""
     for audience in AUDIENCES:
         names = {audience.figure, f"{audience.figure}-processor"}
@@ -68,7 +66,7 @@ def measure_push(
 
 def _measure(server: Ours, crowd: Crowd, *, revocations: int) -> list[Measured]:
     figures = {figure.name: figure for figure in PUSH}
-    name = f"push-{len(crowd) if len(crowd) < 1000 else 1000}"
+    name = f"push-{min(1000, len(crowd))}"
     revoke_all(server, issue(server, WARM_UP), crowd)
     tokens = issue(server, revocations)
     crowd.watch_for([read_claims(token) for token in tokens])

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msgspec import structs
 
-from bench.endpoints import ENDPOINTS, Build, compare
+from bench.endpoints import ENDPOINTS, compare
 from bench.figures import NODE, SIZE, Figure, Measured
-from bench.load import Call, put_load
+from bench.load import put_load
 from bench.machine import BenchBroken
 from bench.ours import Ours, build_ours
 from bench.postgres import postgres_version, run_postgres

@@ -13,6 +13,7 @@ from typing import Final
 
 from dojang.clock import Clock
 from dojang.fetch import Flow
+from dojang.jose.keys import KeySet
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.feed import PROOF_HEADER, InvalidFeed, Lease
 from dojang.trust.feed_door import BearerSource, FeedDoor, LeaseEnded, NotWelcome, Question
@@ -38,7 +39,9 @@ class Proof:
 
 
 class FeedExchange:
-    """`time_offset` leads from the boot clock to a time that the issuer's clock has reached: it
+    """`pause` is what the issuer wants between news and the next question (seconds).
+
+    `time_offset` leads from the boot clock to a time that the issuer's clock has reached: it
     may have forgotten what is older, and a clock set back here must not revive that."""
 
     def __init__(
@@ -55,6 +58,7 @@ class FeedExchange:
         self.feed: Final = feed
         self.proof: Final = Proof()
         self.time_offset = NEVER
+        self.pause = 0.0
         self.went_back = False
         self._door = door
         self._source = source
@@ -62,6 +66,8 @@ class FeedExchange:
         self._clock = clock
         self._doubtful = False
         self._keys_digest = ""
+        self._key_sets: list[KeySet | None] = []
+        self._kids: list[str] = []
         self.leave()
 
     def leave(self) -> None:
@@ -109,6 +115,7 @@ class FeedExchange:
             proof_key=lease.proof_key,
             nonce=question.nonce,
         )
+        self.pause = answer.pause
         self._notice_keys(answer.keys_digest)
         if progress is Progress.LOST:
             same_epoch = feed.view is not None and answer.rev.epoch == feed.position.epoch
@@ -166,9 +173,12 @@ class FeedExchange:
     def _list_kids(self) -> list[str]:
         """The keys for access tokens that every verifier holds."""
         sets = [watcher.keys.keys for watcher in self.feed.list_watchers()]
-        held = [frozenset() if keys is None else keys.kids for keys in sets]
-        shared = frozenset.intersection(*held) if held else frozenset()
-        return sorted(kid for kid in shared if _is_plain(kid, LONGEST_KID))[:MOST_KIDS]
+        if sets != self._key_sets:
+            held = [frozenset() if keys is None else keys.kids for keys in sets]
+            shared = frozenset.intersection(*held) if held else frozenset()
+            plain = sorted(kid for kid in shared if _is_plain(kid, LONGEST_KID))
+            self._key_sets, self._kids = sets, plain[:MOST_KIDS]
+        return self._kids
 
 
 def _find_name() -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 from threading import Lock
 from typing import Final, Protocol
-from weakref import WeakSet
+from weakref import ref
 
 from dojang.fetch.forking import renew_in_children
 from dojang.oauth.feed import (
@@ -32,6 +33,8 @@ from dojang.trust.remote_keys import KeySource
 from dojang.trust.revocations import RevocationView
 
 NOWHERE: Final = Rev(0, 0)
+
+_parse_known_answer: Final = lru_cache(maxsize=4)(parse_answer)  # followers are told the same
 
 
 class WentBack(InvalidFeed):
@@ -76,7 +79,7 @@ class VerifiedFeed:
         self.issuer: Final = issuer
         self._keys = FeedKeys()
         self._view_key: bytes | None = None
-        self._watchers: WeakSet[Watcher] = WeakSet()
+        self._watchers: tuple[ref[Watcher], ...] = ()
         self.renew()
         renew_in_children(self)
 
@@ -86,7 +89,8 @@ class VerifiedFeed:
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` of every fact from now on, for as long as somebody else holds it."""
         with self._lock:
-            self._watchers.add(watcher)
+            held = [each for each in self._watchers if each() not in (None, watcher)]
+            self._watchers = (*held, ref(watcher))
 
     @property
     def introduced(self) -> bool:
@@ -111,7 +115,7 @@ class VerifiedFeed:
         What is signed and next stays, whatever follows it. Raises `InvalidFeed`, `WentBack`.
         """
         check_proof(proof, proof_key, nonce, body)
-        answer = parse_answer(body)
+        answer = _parse_known_answer(body)
         self._check_forward(answer.rev, answer.digest)
         if answer.snapshot:
             return answer, Progress.LOST
@@ -177,5 +181,4 @@ class VerifiedFeed:
 
     def list_watchers(self) -> list[Watcher]:
         """Those that somebody still holds."""
-        with self._lock:
-            return list(self._watchers)
+        return [watcher for each in self._watchers if (watcher := each()) is not None]
