@@ -39,7 +39,7 @@ def failover(issuer: Issuer, *, lossless: bool = False) -> EpochPlan:
 
 
 def restore(issuer: Issuer) -> EpochPlan:
-    return partial(plan_restore, actor="local:root", **settings(issuer))
+    return partial(plan_restore, actor="local:root", source="backup.db", **settings(issuer))
 
 
 def begin(issuer: Issuer, plan: EpochPlan) -> None:
@@ -202,6 +202,6 @@ def test_it_stands_in_the_audit_trail(issuer: Issuer) -> None:
     ] == [
         ("dojang", "server.failover", issuer.url, {"tokens": "revoked"}),
         ("dojang", "server.failover", issuer.url, {"tokens": "live on"}),
-        ("local:root", "server.restore", issuer.url, {}),
+        ("local:root", "server.restore", issuer.url, {"source": "backup.db"}),
     ]
     assert issuer.perform("audit.verify")["intact"]

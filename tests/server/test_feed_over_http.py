@@ -2,98 +2,22 @@
 end of the connection and by the end of the server."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from secrets import token_urlsafe
-from typing import Any, Self
-from urllib.parse import urlencode
+from typing import Any
 
 import pytest
 
-from dojang.jose import base64url
-from dojang.oauth.feed import (
-    LONGEST_HOLD,
-    PROOF_HEADER,
-    Answer,
-    Lease,
-    check_proof,
-    parse_answer,
-    parse_lease,
-    parse_manifest,
-)
-from dojang.oauth.revocation_fact import FIRST_DIGEST, FactKind, Rev
+from dojang.oauth.feed import LONGEST_HOLD
+from dojang.oauth.revocation_fact import FactKind, Rev
 from dojang.server.feed_witness import Witness
 from dojang.server.model import AppendFact
 from dojang.web.limits import Limits
-from tests.web.peers import Answer as HttpAnswer
+from tests.server.asker import Asker
 from tests.web.peers import Peer, Site, serving
-from tests.web.world import BASE, FORM, ISSUER, World, basic, make_world
+from tests.web.world import BASE, World, make_world
 
 FEED = BASE + "/feed"
-
-
-class Asker:
-    """A follower on a connection of its own."""
-
-    def __init__(self, peer: Peer, lease: Lease) -> None:
-        self.peer = peer
-        self.lease = lease
-        self.rev = Rev(0, 0)
-        self.digest = FIRST_DIGEST
-        self.nonce = ""
-
-    @classmethod
-    async def join(cls, site: Site, world: World, name: str = "a") -> Self:
-        peer = await Peer.connect(site.address)
-        answer = await peer.ask(
-            FEED + "/join",
-            method="POST",
-            headers=[FORM, basic("orders", world.introspector_secret)],
-            body=urlencode({"name": name}).encode(),
-        )
-        asker = cls(peer, parse_lease(answer.body))
-        await asker.begin()
-        return asker
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        return [FORM, ("Authorization", f"Bearer {self.lease.lease}")]
-
-    async def begin(self) -> None:
-        """Stand where the snapshot leaves off."""
-        answer = await self.peer.ask(FEED + "/snapshot", headers=self.headers)
-        payload = json.loads(answer.body)["manifest"].split(".")[1]
-        claims = json.loads(base64url.decode(payload))
-        manifest = parse_manifest(claims, issuer=ISSUER)
-        self.rev, self.digest = manifest.rev, manifest.digest
-
-    async def send(self, *, hold: float) -> None:
-        """A question, whose answer is not waited for."""
-        self.nonce = token_urlsafe(24)
-        form = {
-            "nonce": self.nonce,
-            "epoch": str(self.rev.epoch),
-            "head": str(self.rev.number),
-            "digest": base64url.encode(self.digest),
-            "hold": str(round(hold * 1000)),
-        }
-        body = urlencode(form)
-        lines = [f"POST {FEED} HTTP/1.1", "Host: a", f"Content-Length: {len(body)}"]
-        lines += [f"{name}: {value}" for name, value in self.headers]
-        await self.peer.send("\r\n".join([*lines, "", body]).encode())
-
-    async def receive(self) -> Answer:
-        answer = await self.peer.receive()
-        self.check(answer)
-        found = parse_answer(answer.body)
-        self.rev, self.digest = found.rev, found.digest
-        return found
-
-    def check(self, answer: HttpAnswer) -> None:
-        assert answer.status == 200, answer.body
-        proof = answer.headers[PROOF_HEADER]
-        check_proof(proof, self.lease.proof_key, self.nonce, answer.body)
 
 
 @pytest.fixture
@@ -103,7 +27,10 @@ async def world() -> World:
 
 @asynccontextmanager
 async def askers(world: World, site: Site, count: int) -> AsyncIterator[list[Asker]]:
-    found = [await Asker.join(site, world, f"a:{n}") for n in range(count)]
+    found = [
+        await Asker.join(site.address, FEED, secret=world.introspector_secret, name=f"a:{n}")
+        for n in range(count)
+    ]
     try:
         yield found
     finally:
@@ -182,8 +109,8 @@ async def test_a_fact_that_comes_between_the_barrier_and_the_wait_is_told(world:
         return await find_client(client_id)
 
     async with serve(world) as site, askers(world, site, 1) as (asker,):
-        await revoke(world)
-        await asker.begin()
+        await asker.send(hold=0.01)
+        await asker.receive()
         await world.operate("client.add", client_id="new")  # clients are looked up again
         world.store.find_client = find_slowly  # type: ignore[method-assign]
         await asker.send(hold=20)
@@ -226,7 +153,7 @@ async def test_the_limit_on_requests_is_longer_than_any_wait() -> None:
 @pytest.mark.proves("V3")
 async def test_a_later_question_ends_the_wait_of_an_earlier_one(world: World) -> None:
     async with serve(world) as site, askers(world, site, 1) as (asker,):
-        second = Asker(await Peer.connect(site.address), asker.lease)
+        second = Asker(await Peer.connect(site.address), FEED, asker.lease)
         second.rev, second.digest = asker.rev, asker.digest
         await asker.send(hold=20)
         await wait_for_holds(world, 1)

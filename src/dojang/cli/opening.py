@@ -15,6 +15,10 @@ from dojang.server.ports import Store
 from dojang.server.provider import NotInitialised, Provider
 from dojang.storage.errors import (
     AnotherDatabase,
+    BadWitness,
+    MovedAway,
+    NotMovable,
+    OlderThanWitness,
     SchemaOutdated,
     SchemaTooNew,
     StoreInUse,
@@ -23,7 +27,11 @@ from dojang.storage.errors import (
 from dojang.storage.opening import open_store
 
 OPENING_ERRORS: Final = (
+    BadWitness,
+    MovedAway,
     NotInitialised,
+    NotMovable,
+    OlderThanWitness,
     SchemaOutdated,
     SchemaTooNew,
     StoreInUse,

@@ -63,13 +63,21 @@ def plan_restore(
     encryption_key: SealKey,
     clock: Clock,
     actor: str,
+    source: str,
 ) -> list[Change]:
-    """What a new epoch begins with after a restore (`EpochPlan`).
+    """What a new epoch begins with after a restore (`EpochPlan`) from `source`, as it is named in
+    the audit trail.
 
     All keys are new: in an old backup a standby may be a key that was used, and leaked, since.
     Raises `WrongEncryptionKey`.
     """
-    event = AuditEvent(at=int(clock.now()), actor=actor, action="server.restore", target=issuer)
+    event = AuditEvent(
+        at=int(clock.now()),
+        actor=actor,
+        action="server.restore",
+        target=issuer,
+        detail={"source": source},
+    )
     return _end_everything(keys, issuer, encryption_key, event, fresh_keys=True)
 
 

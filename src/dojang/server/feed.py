@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Final
 from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
 from dojang.oauth.feed import LONGEST_HOLD, LONGEST_PAUSE, Lease
 from dojang.server.feed_answers import Answers, Body, Place
-from dojang.server.feed_holds import Holds
 from dojang.server.feed_leases import LeaseClaims, Leases
 from dojang.server.feed_snapshots import Snapshots
 from dojang.server.feed_witness import parse_witness
 from dojang.server.followers import Follower, Followers, TooManyFollowers
+from dojang.trust.feed_holds import Holds
 
 if TYPE_CHECKING:
     from dojang.clock import Clock
+    from dojang.oauth.feed_questions import Question
     from dojang.server.counters import Counters
     from dojang.server.feed_keys import FeedKeys
-    from dojang.server.feed_questions import Question
     from dojang.server.offloading import Offload
     from dojang.server.ports import Store
     from dojang.server.state import State
@@ -137,18 +137,20 @@ class Feed:
     async def answer(self, lease: LeaseClaims, asked: Question) -> Body:
         """What to tell, now or when there is something. Raises `Unavailable`."""
         asked_at = Place(asked.rev, asked.digest)
-        if asked.hold and asked_at == self._answers.end:
+        if asked.hold and not self._holds.closed and asked_at == self._answers.end:
+            self._watch()
+            self._tell_news()  # those who wait on from before know less than who waits from now
             if self._hints != self._followed:
-                self._look_soon()  # at what was told of while nobody waited
-            await self._wait(lease, asked.hold)
+                self._look_soon()  # at what came while nobody waited
+            await self._holds.wait(lease.follower_id, asked.hold)
             self._state.check_whole()
         return self._answers.find(asked_at, now=int(self._clock.now()))
 
-    async def _wait(self, lease: LeaseClaims, seconds: float) -> None:
+    def _watch(self) -> None:
         if not self._watching:
             self._watching = True
             self._store.watch(self._hint)
-        await self._holds.wait(lease.follower_id, seconds)
+            self._hints += 1
 
     def _hint(self) -> None:
         self._hints += 1
@@ -162,7 +164,7 @@ class Feed:
 
     async def _look(self) -> None:
         try:
-            while self._followed != self._hints:
+            while self._followed != self._hints and len(self._holds):
                 hints = self._hints
                 await self.look()
                 self._followed = hints
@@ -173,9 +175,10 @@ class Feed:
 
     async def look(self) -> None:
         """Answer those who wait if there is news. Raises `Unavailable`."""
-        if not len(self._holds):
-            return
         await self._state.reach_barrier()
+        self._tell_news()
+
+    def _tell_news(self) -> None:
         news = self._answers.find_news(now=int(self._clock.now()))
         if news != self._told:
             self._told = news
@@ -191,9 +194,12 @@ class Feed:
         self.snapshots.drop_unasked(now)
         await self._store.save_followers(list(self.followers.here))
         self.followers.others = tuple(await self._store.load_followers(since=now - LONGEST_LEASE))
-        await self.look()
+        if len(self._holds):
+            await self.look()
 
     def close(self) -> None:
         """The server stops: answer all who wait, and let nobody wait from now on."""
         self._answers.hold = 0.0
         self._holds.close()
+        if self._looking is not None:
+            self._looking.cancel()

@@ -37,7 +37,6 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
     if claims.iss != provider.issuer or claims.exp <= now:
         return None
     identifiers = {
-        "iss": claims.iss,
         "jti": claims.jti,
         "grant": claims.grant,
         "client_id": claims.client_id,

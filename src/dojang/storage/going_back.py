@@ -6,21 +6,30 @@ have forgotten something, and what they answer might revive what was revoked.
 
 from __future__ import annotations
 
+from dojang.server.model import Position
 from dojang.storage.errors import WentBack
 from dojang.storage.unit import NEW_HEAD, Head
 
 
-def is_behind(found: Head, before: Head) -> bool:
+def is_earlier(found: Position, before: Position) -> bool:
     """Whether a database at `found` cannot have been at `before`, or is of another history."""
     if found.epoch != before.epoch:
         return found.epoch < before.epoch
     return (
-        found.number < before.number
-        or found.directory < before.directory
-        or found.audit_number < before.audit_number
-        or (found.number == before.number and found.position.digest != before.position.digest)
-        or (found.audit_number == before.audit_number and found.audit_digest != before.audit_digest)
+        found.head < before.head
+        or found.generation < before.generation
+        or (found.head == before.head and found.digest != before.digest)
     )
+
+
+def is_behind(found: Head, before: Head) -> bool:
+    """As `is_earlier`, with an eye on the audit trail too."""
+    if found.epoch == before.epoch and (
+        found.audit_number < before.audit_number
+        or (found.audit_number == before.audit_number and found.audit_digest != before.audit_digest)
+    ):
+        return True
+    return is_earlier(found.position, before.position)
 
 
 class Watermark:
