@@ -109,6 +109,16 @@ def test_followers_share_a_thread_that_ends_with_the_last(issuer: ScriptedIssuer
     assert first.position == position
 
 
+def test_who_waits_for_a_feed_to_be_offered_holds_up_nothing(issuer: ScriptedIssuer) -> None:
+    issuer.offered = False
+    followers = [build(issuer)]
+    followers[0].look()
+    until(lambda: followers[0].status().state is FeedState.NOT_OFFERED)
+    followers.clear()
+    gc.collect()
+    until(lambda: not count_threads())
+
+
 def test_begins_again_after_the_thread_has_ended(issuer: ScriptedIssuer) -> None:
     for _ in range(2):
         follower = build(issuer)
