@@ -258,7 +258,9 @@ class Follower:
         self._forget()
         self._tell()
         spent = self._clock.monotonic() - began
-        return pace.succeed(hold=hold, spent=spent, news=self.position != before)
+        news = self.position != before
+        pause = self._exchange.pause if self._proven else 0.0
+        return pace.succeed(hold=hold, spent=spent, news=news, pause=pause)
 
     def _fail(self, flaw: Exception) -> float:
         self._proven = False

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from dojang.cli.admin_client import AdminClient
-from dojang.cli.demo.judging import count, judge, tally
+from dojang.cli.demo.judging import count, count_rotated, judge
 from dojang.cli.demo.load import Caller, Load, measure
 from dojang.cli.demo.report import (
     STRATEGIES,
@@ -21,7 +21,6 @@ from dojang.cli.demo.report import (
     Report,
     Restart,
     Revocation,
-    Rotated,
     Rotation,
     Strategy,
 )
@@ -133,14 +132,7 @@ class Story:
                 longest = max(longest, await self._rotate(load))
                 load.token = await self._issue("shop")
                 await self._watch(load, "with a token of the new key", COOLDOWN + _WARM_UP)
-        strategies = [
-            Rotated(
-                strategy=strategy,
-                accepted=load.accepted[strategy],
-                refused=tally(load.select(strategy), 401),
-            )
-            for strategy in STRATEGIES
-        ]
+        strategies = count_rotated(load)
         self._report.rotation = Rotation(
             rotations=ROTATIONS, took_over_after_s=round(longest, 2), strategies=strategies
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dojang.cli.demo.load import Load, Sample
-from dojang.cli.demo.report import Outage, Strategy, Takeback
+from dojang.cli.demo.report import STRATEGIES, Outage, Rotated, Strategy, Takeback
 
 
 def judge(load: Load, strategy: Strategy, accepted_at: float) -> Takeback:
@@ -21,6 +21,18 @@ def judge(load: Load, strategy: Strategy, accepted_at: float) -> Takeback:
         first_refusal_s=None if first is None else round(max(0.0, first - accepted_at), 4),
         refused_at_expiry_s=None,
     )
+
+
+def count_rotated(load: Load) -> list[Rotated]:
+    """What was answered while keys rotated, by strategy."""
+    return [
+        Rotated(
+            strategy=strategy,
+            accepted=load.accepted[strategy],
+            refused=tally(load.select(strategy), 401),
+        )
+        for strategy in STRATEGIES
+    ]
 
 
 def count(load: Load, strategy: Strategy, after: float, before: float) -> Outage:
