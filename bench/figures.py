@@ -91,6 +91,7 @@ def _push_figures() -> Iterable[Figure]:
 def _view_figures() -> Iterable[Figure]:
     yield Figure("view-bytes", "a revoked token in a view of 10^7", 20.0, "B")
     yield Figure("view-miss", "to look for a token there : to verify ES256, cold", 3.0, "%")
+    yield Figure("view-mark", "the same with the tags made first", None, "%")
     yield Figure("view-gap", "an event loop waits while 10^6 facts are mapped", None, "ms")
 
 

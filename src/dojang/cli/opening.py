@@ -16,6 +16,8 @@ from dojang.server.provider import NotInitialised, Provider
 from dojang.storage.errors import (
     AnotherDatabase,
     BadWitness,
+    MovedAway,
+    NotMovable,
     OlderThanWitness,
     SchemaOutdated,
     SchemaTooNew,
@@ -26,7 +28,9 @@ from dojang.storage.opening import open_store
 
 OPENING_ERRORS: Final = (
     BadWitness,
+    MovedAway,
     NotInitialised,
+    NotMovable,
     OlderThanWitness,
     SchemaOutdated,
     SchemaTooNew,

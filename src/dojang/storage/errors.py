@@ -104,3 +104,19 @@ class NotABackup(Exception):
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"{path} cannot be restored: {problem}")
         self.path = path
+
+
+class MovedAway(Exception):
+    """What was in the SQLite database at `path` is in another one now."""
+
+    def __init__(self, path: Path, where: str) -> None:
+        super().__init__(
+            f"what was in {path} moved to {where}: name that in storage.url. This file is what was "
+            "left behind, and nothing is answered from it"
+        )
+        self.path = path
+        self.where = where
+
+
+class NotMovable(Exception):
+    """A database cannot be moved to where it should be; nothing was changed."""

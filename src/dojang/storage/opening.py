@@ -26,7 +26,8 @@ async def open_store(url: str, *, plan: EpochPlan | None = None) -> Store:
     """The store at `url`, for the event loop that runs now. `plan` is what a new epoch begins with
     where PostgreSQL turns out to have failed over, or to have been restored elsewhere.
 
-    Raises `BadStoreUrl`, `StoreInUse`, `SchemaOutdated`, `SchemaTooNew` and `Unavailable`.
+    Raises `BadStoreUrl`, `StoreInUse`, `SchemaOutdated`, `SchemaTooNew`, `MovedAway` and
+    `Unavailable`.
     """
     address = parse_address(url)
     if isinstance(address, MemoryAddress):

@@ -150,3 +150,9 @@ def read_revision(connection: sqlite3.Connection) -> str | None:
             raise
         return None  # no such table
     return None if row is None else str(row[0])
+
+
+def find_new_place(connection: sqlite3.Connection) -> str | None:
+    """Where the data of the database moved to; None where it is here."""
+    (where,) = connection.execute("SELECT moved_to FROM head").fetchone()
+    return None if where is None else str(where)

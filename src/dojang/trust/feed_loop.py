@@ -28,11 +28,15 @@ class Following:
     def ended(self) -> bool:
         return self._ended.is_set()
 
-    def stop(self, timeout: float) -> None:
-        """End it, and wait for that for `timeout` seconds at most."""
+    def cancel(self) -> None:
+        """End it soon."""
         with suppress(RuntimeError):  # the loop has ended, and all on it
             self._loop.call_soon_threadsafe(self._cancel)
-            self._ended.wait(timeout)
+
+    def stop(self, timeout: float) -> None:
+        """End it, and wait for that for `timeout` seconds at most."""
+        self.cancel()
+        self._ended.wait(timeout)
 
     def begin(self, follow: Follow, end: Callable[[], None]) -> None:
         """To be called on the loop, which then calls `end`."""

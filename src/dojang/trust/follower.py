@@ -258,7 +258,9 @@ class Follower:
         self._forget()
         self._tell()
         spent = self._clock.monotonic() - began
-        return pace.succeed(hold=hold, spent=spent, news=self.position != before)
+        news = self.position != before
+        pause = self._exchange.pause if self._proven else 0.0
+        return pace.succeed(hold=hold, spent=spent, news=news, pause=pause)
 
     def _fail(self, flaw: Exception) -> float:
         self._proven = False
@@ -312,7 +314,7 @@ _WORKERS: Final = Workers(4, name="dojang-feed-token")
 
 def _follow(follower: Follower, transport: Transport | None) -> Following:
     """Have `follower` ask for as long as somebody holds it."""
-    reference, unix = ref(follower), follower.relay
+    reference, unix = ref(follower, lambda _: following.cancel()), follower.relay
 
     async def run() -> None:
         if transport is not None:
@@ -324,4 +326,5 @@ def _follow(follower: Follower, transport: Transport | None) -> Following:
         finally:
             await door.aclose()
 
-    return FEED_LOOP.run(run)
+    following = FEED_LOOP.run(run)
+    return following

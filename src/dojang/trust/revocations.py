@@ -35,7 +35,6 @@ MOST_KNOWN: Final = 16_384  # combinations of identifiers whose tags are remembe
 NUMBER_BITS: Final = 48
 
 _OTHER_KINDS: Final = tuple(kind for kind in CLAIM_OF if kind is not FactKind.TOKEN)
-_OTHER_CLAIMS: Final = tuple(CLAIM_OF[kind] for kind in _OTHER_KINDS)
 _MINUTES_BEGIN: Final = 1_577_836_800  # 2020: three bytes of minutes reach to 2051
 _REV_BYTES: Final = 8
 _TOKEN_ROW: Final = TAG_BYTES + MINUTE_BYTES
@@ -109,7 +108,14 @@ class RevocationView:
         what is no text marks nothing."""
         find = identifiers.get
         own = find("jti")
-        named = tuple([find(claim) for claim in _OTHER_CLAIMS])
+        named: tuple[object, ...] = (  # of `_OTHER_KINDS`, in their order
+            find("grant"),
+            find("sid"),
+            find("client_id"),
+            find("sub"),
+            find("kid"),
+            find("iss"),
+        )
         try:
             known = self._known.get(named)
         except TypeError:  # a claim of some other issuer's making
@@ -171,15 +177,19 @@ class RevocationView:
                     forget_after = max(forget_after, known.forget_after)  # noqa: PLW2901
                 recent[tag] = _Recent(kind, rev, forget_after)
             self.as_of = Rev(epoch, first + len(records) - 1)
-        held = self._held
-        settled = sum(table.count for table in _find_own((*held.tokens, *held.others)))
-        if len(held.recent) > max(MOST_RECENT, settled // 8) and not self._settling.locked():
-            Flight(self._settle_aside, name="dojang-view")
+        if len(recent) > MOST_RECENT:
+            self._settle_if_many()
 
     def reach(self, rev: Rev) -> None:
         """Nothing that is still remembered was revoked up to `rev`."""
         with self._writing:
             self.as_of = max(self.as_of, rev)
+
+    def _settle_if_many(self) -> None:
+        held = self._held
+        settled = sum(table.count for table in _find_own((*held.tokens, *held.others)))
+        if len(held.recent) > max(MOST_RECENT, settled // 8) and not self._settling.locked():
+            Flight(self._settle_aside, name="dojang-view")
 
     def _settle_aside(self) -> None:
         if self._settling.acquire(blocking=False):
