@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.endpoints import measure_endpoints
 from bench.figures import FIGURES, PROCESS, SERVER, Measured, find_figures
+from bench.hybrid import measure_hybrid
 from bench.install import install_node_peers, install_python_peers, node_versions
 from bench.machine import BenchBroken, describe_machine, describe_versions
 from bench.ours import build_ours
@@ -42,6 +43,7 @@ QUICK = Plan(verify_rounds=9, server_rounds=3, server_seconds=1, warm_up_seconds
 def measure(wanted: frozenset[str], plan: Plan, folder: Path) -> Iterator[Measured]:
     """The wanted figures, one after the other."""
     yield from measure_verify(wanted, rounds=plan.verify_rounds, folder=folder)
+    yield from measure_hybrid(wanted, rounds=plan.verify_rounds, folder=folder)
     if not wanted & {figure.name for figure in (*SERVER, *PROCESS)}:
         return
     servers: list[AuthorizationServer] = [build_ours(folder), build_peer(folder)]

@@ -62,6 +62,14 @@ def _verify_figures() -> Iterable[Figure]:
     yield Figure("warm-fast-jwt", "warm verify, LocalVerifier : fast-jwt cached (Node)")
 
 
+def _hybrid_figures() -> Iterable[Figure]:
+    busy = "1,000 facts/s, 10^6 held"
+    yield Figure("hybrid-warm-idle", "warm HybridVerifier, idle feed : LocalVerifier", 1 / 1.08)
+    yield Figure("hybrid-warm-busy", f"warm HybridVerifier, {busy} : LocalVerifier", 1 / 1.15)
+    yield Figure("hybrid-cold-idle", "cold HybridVerifier, idle feed : LocalVerifier")
+    yield Figure("hybrid-cold-busy", f"cold HybridVerifier, {busy} : LocalVerifier", 1 / 1.03)
+
+
 def _server_figures() -> Iterable[Figure]:
     peer = "oidc-provider"
     yield Figure("token-es256", f"POST /token, ES256 JWT : {peer}", 4.0)
@@ -80,9 +88,10 @@ def _process_figures() -> Iterable[Figure]:
 
 
 VERIFY = tuple(_verify_figures())
+HYBRID = tuple(_hybrid_figures())
 SERVER = tuple(_server_figures())
 PROCESS = tuple(_process_figures())
-FIGURES = {figure.name: figure for figure in (*VERIFY, *SERVER, *PROCESS)}
+FIGURES = {figure.name: figure for figure in (*VERIFY, *HYBRID, *SERVER, *PROCESS)}
 
 
 def find_figures(names: Iterable[str]) -> frozenset[str]:
