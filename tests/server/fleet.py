@@ -1,26 +1,41 @@
 """Simulated verifiers: followers of the feed, which say what they hold, and others, who poll."""
 
+from functools import lru_cache
+
+from dojang.jose import base64url
 from dojang.jose.keys import KeySet
-from dojang.oauth.revocation_fact import Rev
-from dojang.server.followers import Follower
+from dojang.oauth.http import Response
 from dojang.testing import Issuer
+from tests.server.follower import HandFollower
 from tests.server.front_door import get
 
 
 def fetch_keys(issuer: Issuer) -> KeySet:
     """The key set as it is published now."""
-    return KeySet.parse(get(issuer, "/.well-known/jwks.json").body)
+    return _parse(get(issuer, "/.well-known/jwks.json").body)
+
+
+@lru_cache
+def _parse(document: bytes) -> KeySet:
+    return KeySet.parse(document)
 
 
 class SimulatedFollower:
-    """One that is connected, until it is said to be gone."""
+    """One that is there as long as it reports; its client is made where there is none."""
 
     def __init__(self, issuer: Issuer, name: str, *, client_id: str = "orders") -> None:
+        self.issuer = issuer
         self.name = name
         self.client_id = client_id
-        self.issuer = issuer
-        self.kids = fetch_keys(issuer).kids
-        self.report()
+        try:
+            issuer.credentials(client_id)
+        except KeyError:
+            issuer.add_client(client_id)
+            issuer.add_resource(
+                f"urn:{client_id}", ["x"], token_format="opaque", introspectors=[client_id]
+            )
+        self._follower = HandFollower(issuer, client_id, name=name)
+        self.fetch()
 
     def fetch(self) -> None:
         """Fetch the key set and say so."""
@@ -34,15 +49,17 @@ class SimulatedFollower:
 
     def report(self) -> None:
         """Ask a question, which says what it holds."""
-        position = self.issuer.provider.state.position
-        self.issuer.provider.feed.followers.report(
-            Follower(
-                follower_id=f"id of {self.client_id} {self.name}",
-                client_id=self.client_id,
-                name=self.name,
-                rev=Rev(position.epoch, position.head),
-                kids=tuple(sorted(self.kids)),
-                hold=0.5,
-                seen_at=self.issuer.clock.now(),
-            )
+        response = self._ask()
+        if response.status == 401:  # its lease has ended
+            self._follower.join(self.client_id, name=self.name)
+            response = self._ask()
+        assert response.status == 200, response.body
+
+    def _ask(self) -> Response:
+        position = self.issuer.provider.state.position  # it has come so far
+        kids = " ".join(sorted(self.kids)) or None
+        digest = base64url.encode(position.digest)
+        epoch, head = map(str, position.rev)
+        return self._follower.send(
+            self._follower.build(epoch=epoch, head=head, digest=digest, kids=kids)
         )

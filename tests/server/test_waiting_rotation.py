@@ -10,7 +10,7 @@ from dojang.server.administration import OperationRefused
 from dojang.server.key_plans import CLOSE
 from dojang.server.model import KeyUse
 from dojang.server.rotation import tend_keys
-from dojang.server.verifiers import POLLING
+from dojang.server.verifiers import POLLING, RENEWAL
 from dojang.testing import Issuer
 from dojang.testing.inline import run
 from tests.server.fleet import SimulatedFollower
@@ -229,20 +229,23 @@ def test_the_servers_own_audiences_do_not_stand_for_somebody_who_polls() -> None
     assert issuer.rotate_keys() == NOW
 
 
-@pytest.mark.parametrize("use, algorithm", [(KeyUse.SEAL, "A256GCM"), (KeyUse.FEED, "RS256")])
-def test_keys_that_no_follower_holds_wait_for_none(use: KeyUse, algorithm: str) -> None:
+@pytest.mark.parametrize(
+    "use, algorithm, wait",
+    [(KeyUse.SEAL, "A256GCM", POLLING), (KeyUse.FEED, "RS256", RENEWAL)],
+)
+def test_keys_that_no_follower_holds_wait_for_none(use: KeyUse, algorithm: str, wait: int) -> None:
     issuer = open_issuer()
     follower = SimulatedFollower(issuer, "a")
     follower.report()
     assert issuer.perform("keys.rotate", use=use, algorithm=algorithm)["takes_over_at"] == NOW
     again = issuer.perform("keys.rotate", use=use, algorithm=algorithm)
-    assert again["takes_over_at"] == NOW + POLLING
+    assert again["takes_over_at"] == NOW + wait
     assert again["lacking"] == []
-    tell(follower, NOW + POLLING)
+    tell(follower, NOW + wait)
     (state,) = [
         key["state"]
         for key in issuer.perform("keys.list")["keys"]
-        if key["use"] == use and key["active_from"] == NOW + POLLING
+        if key["use"] == use and key["active_from"] == NOW + wait
     ]
     assert state == "active"
 

@@ -203,6 +203,17 @@ class PostgresCluster:
         lines = (line for line in dump.splitlines() if not line.startswith(("--", "\\")))
         return "\n".join(lines)
 
+    def dump(self, url: str) -> str:
+        """Everything in the database at `url`, as statements."""
+        return self._run("pg_dump", "--no-owner", "-d", url)
+
+    def load_dump(self, dump: str, url: str) -> None:
+        """Run the statements of `dump` in the database at `url`."""
+        file = self.home / "dump.sql"
+        file.write_text(dump)
+        file.chmod(0o644)
+        self._run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", str(file))
+
     def remove(self) -> None:
         """End it without ceremony and delete its files."""
         if self._server is not None:

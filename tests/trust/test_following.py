@@ -271,3 +271,12 @@ def test_an_issuer_that_does_not_wait_is_not_asked_without_end() -> None:
     assert pace.succeed(hold=0.5, spent=0.0, news=True) == 0
     assert pace.succeed(hold=0.5, spent=0.5, news=False) == 0
     assert 0 < pace.succeed(hold=0.5, spent=0.4, news=False) <= 0.1
+
+
+@pytest.mark.proves("V3")
+def test_after_news_it_pauses_about_as_long_as_the_issuer_wants() -> None:
+    pace = Pace()
+    pauses = [pace.succeed(hold=0.5, spent=0.1, news=True, pause=0.04) for _ in range(40)]
+    assert all(0.02 <= pause <= 0.06 for pause in pauses)
+    assert len(set(pauses)) > 1
+    assert pace.succeed(hold=0.5, spent=0.5, news=False, pause=0.04) == 0

@@ -131,6 +131,47 @@ def test_a_snapshot_says_what_its_view_says_and_makes_nothing_forgotten(
         receiver.forget(0)  # the same from the merged tables
 
 
+@given(records(), st.tuples(*[st.integers(0, 12)] * 3), REVS, TOKENS, st.booleans())
+@pytest.mark.proves("F6", "K6")
+def test_a_later_snapshot_takes_the_place_of_a_shared_one(
+    facts: list[Fact], cuts: tuple[int, ...], rev: Rev, token: dict[str, str], settled: bool
+) -> None:
+    first, second, third = sorted(cuts)
+    sender, view = RevocationView(TAGGER), RevocationView(TAGGER)
+    apply(sender, facts[:first])
+    position, chunks = sender.export()
+    view.take(list(map_chunks(chunks)), rev=position)
+    apply(view, facts[first:second])
+    if settled:
+        view.forget(0)
+    apply(view, facts[second:third])
+    apply(sender, facts[first:second])
+    chunks = sender.export().chunks
+    view.rebase(list(map_chunks(chunks)))
+    apply(view, facts[third:])
+    assert len(view) <= len(sender) + len(facts[second:])
+    for _ in range(2):
+        killers = find_killers(facts, rev, token)
+        found = find_killer(view, rev, token)
+        assert found in killers if killers else found is None
+        view.forget(0)
+
+
+@pytest.mark.proves("F6")
+def test_what_a_later_snapshot_knows_an_older_fact_about_is_kept() -> None:
+    facts = [
+        Fact(Rev(1, number), FactKind.SESSION, name, NOW, NOW + 3000, b"")
+        for number, name in enumerate("aba", 1)
+    ]
+    sender, view = RevocationView(TAGGER), RevocationView(TAGGER)
+    apply(view, facts)
+    apply(sender, facts[:2])
+    view.rebase(list(map_chunks(sender.export().chunks)))
+    assert len(view) == 3  # of "b" the snapshot's alone, of "a" both
+    assert find_killer(view, Rev(1, 2), {"sid": "a"}) is FactKind.SESSION
+    assert find_killer(view, Rev(1, 2), {"sid": "b"}) is None
+
+
 @pytest.mark.proves("K6")
 def test_facts_come_in_order_and_once() -> None:
     view = RevocationView(TAGGER)

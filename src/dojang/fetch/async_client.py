@@ -12,7 +12,7 @@ from dojang.fetch.deadline import is_quiet
 from dojang.fetch.errors import FetchFailed, FetchProblem
 from dojang.fetch.forking import renew_in_children
 from dojang.fetch.message import FetchRequest, FetchResponse, check_request
-from dojang.fetch.names import Address, find_addresses
+from dojang.fetch.names import Address, find_addresses, lead_to_socket
 from dojang.fetch.pool import Origin, Pool, parse_origin
 from dojang.fetch.reading import AnswerReader
 from dojang.fetch.tls import find_context
@@ -20,7 +20,8 @@ from dojang.fetch.tls import find_context
 
 class AsyncHttpTransport:
     """An `AsyncTransport` for one event loop. `tls` is the context for https (default: the
-    system's trust store, verified).
+    system's trust store, verified). With `unix` every request goes to the server behind that
+    socket.
 
     At most `kept_per_host` idle connections are kept for one origin, and `kept` in all.
     """
@@ -29,10 +30,12 @@ class AsyncHttpTransport:
         self,
         *,
         tls: ssl.SSLContext | None = None,
+        unix: str | None = None,
         kept_per_host: int = 8,
         kept: int = 64,
     ) -> None:
         self._tls = tls
+        self._find = find_addresses if unix is None else lead_to_socket(unix)
         self._limits = {"per_origin": kept_per_host, "total": kept}
         self._inherited: list[object] = []
         self._begin()
@@ -97,7 +100,7 @@ class AsyncHttpTransport:
 
     async def _connect(self, origin: Origin, deadline: float) -> _Connection:
         scheme, host, port = origin
-        found = await asyncio.wrap_future(find_addresses(host, port))
+        found = await asyncio.wrap_future(self._find(host, port))
         plug = await _plug_in(found, deadline)
         loop = asyncio.get_running_loop()
         try:

@@ -99,7 +99,8 @@ def connect(addresses: list[Address], deadline: Deadline) -> socket.socket:
             # An address that does not answer leaves time for the others.
             plug.settimeout(deadline.remaining() / (len(addresses) - index))
             plug.connect(address)
-            plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if family != socket.AF_UNIX:
+                plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as raised:
             plug.close()
             failure = raised

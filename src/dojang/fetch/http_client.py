@@ -11,7 +11,7 @@ from dojang.fetch.deadline import Deadline, DeadlineSocket, TooMuch, connect
 from dojang.fetch.errors import FetchFailed, FetchProblem
 from dojang.fetch.forking import renew_in_children
 from dojang.fetch.message import FetchRequest, FetchResponse, check_request, check_response
-from dojang.fetch.names import find_addresses
+from dojang.fetch.names import FindAddresses, find_addresses, lead_to_socket
 from dojang.fetch.pool import Origin, Pool, parse_origin
 from dojang.fetch.reading import FRAMING, HEAD_BYTES
 from dojang.fetch.tls import find_context
@@ -19,6 +19,7 @@ from dojang.fetch.tls import find_context
 
 class HttpTransport:
     """A `Transport`. `tls` is the context for https (default: the system's trust store, verified).
+    With `unix` every request goes to the server behind that socket.
 
     At most `kept_per_host` idle connections are kept for one origin, and `kept` in all.
     """
@@ -27,10 +28,12 @@ class HttpTransport:
         self,
         *,
         tls: ssl.SSLContext | None = None,
+        unix: str | None = None,
         kept_per_host: int = 8,
         kept: int = 64,
     ) -> None:
         self._tls = tls
+        self._find = find_addresses if unix is None else lead_to_socket(unix)
         self._pool: Pool[_Connection] = Pool(per_origin=kept_per_host, total=kept)
         finalize(self, self._pool.close)
         renew_in_children(self._pool)
@@ -74,7 +77,7 @@ class HttpTransport:
                     raise
                 continue
             return self._finish(kept, request, response, origin)
-        connection = _Connection(origin, self._find_tls(origin), deadline)
+        connection = _Connection(origin, self._find, self._find_tls(origin), deadline)
         return self._finish(connection, request, connection.ask(request, parts, deadline), origin)
 
     def _finish(
@@ -111,9 +114,11 @@ class HttpTransport:
 class _Connection:
     """One connection to one origin."""
 
-    def __init__(self, origin: Origin, tls: ssl.SSLContext | None, deadline: Deadline) -> None:
+    def __init__(
+        self, origin: Origin, find: FindAddresses, tls: ssl.SSLContext | None, deadline: Deadline
+    ) -> None:
         _, host, port = origin
-        plug = connect(find_addresses(host, port).result(deadline.remaining()), deadline)
+        plug = connect(find(host, port).result(deadline.remaining()), deadline)
         if tls is not None:
             try:
                 plug.settimeout(deadline.remaining())

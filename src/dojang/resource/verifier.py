@@ -16,6 +16,7 @@ from dojang.resource.verified import VerifiedToken
 from dojang.trust.credentials import Credentials
 from dojang.trust.feed_status import FeedStatus
 from dojang.trust.follower import Follower
+from dojang.trust.relay_door import parse_relay
 from dojang.trust.remote_keys import KeySource, RemoteKeys
 
 
@@ -113,15 +114,16 @@ class Hybrid:
     seconds old; where it is older, what `when_stale` says. An issuer that offers no such feed is
     asked about what the keys let pass.
 
-    `follow` is whether to follow the feed, or a `Follower` that several guards share. With a clock
-    of the caller's it is driven by hand (`Follower.poll`).
+    `follow` is whether to follow the feed; or `unix:` and the path of a socket, where one process
+    of this host follows it for all (`dojang follow`); or a `Follower` that several guards share.
+    With a clock of the caller's it is driven by hand (`Follower.poll`).
     """
 
     introspection: Introspection
     local: Local = Local()
     staleness: float = DEFAULT_STALENESS
     when_stale: WhenStale = WhenStale.ASK
-    follow: bool | Follower = True
+    follow: bool | str | Follower = True
 
     def build(self, expect: Expect) -> HybridVerifier:
         return HybridVerifier(
@@ -134,17 +136,19 @@ class Hybrid:
         )
 
     def _find_follower(self, expect: Expect) -> Follower | None:
-        if not isinstance(self.follow, bool):
-            return self.follow
-        asking = self.introspection
-        if not self.follow:
+        follow, asking = self.follow, self.introspection
+        if isinstance(follow, Follower):
+            return follow
+        if follow is False:
             return None
+        relay = parse_relay(follow) if isinstance(follow, str) else None
         return Follower(
             expect.issuer,
-            credentials=asking.credentials,
-            source=asking.source,
+            credentials=None if relay else asking.credentials,
+            source=None if relay else asking.source,
+            relay=relay,
             fetch_from=asking.fetch_from,
-            transport=asking.transport,
+            transport=None if relay else asking.transport,
             clock=asking.clock,
             by_hand=asking.clock is not SYSTEM_CLOCK,
         )

@@ -74,6 +74,15 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "revoke.grant": _write(
         "/v1/revocations/grant", revocations.RevokeGrant, revocations.revoke_grant
     ),
+    "revoke.session": _write(
+        "/v1/revocations/session", revocations.RevokeSession, revocations.revoke_session
+    ),
+    "revoke.account": _write(
+        "/v1/revocations/account", revocations.RevokeAccount, revocations.revoke_account
+    ),
+    "revoke.everything": _write(
+        "/v1/revocations/everything", revocations.RevokeEverything, revocations.revoke_everything
+    ),
     "audit.list": _read("/v1/audit", records.ListAudit, records.list_audit),
     "audit.verify": _read("/v1/audit/verify", records.VerifyAudit, records.verify_audit),
     "status": _read("/v1/status", status.ShowStatus, status.show_status),

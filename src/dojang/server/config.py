@@ -48,9 +48,12 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Storage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`url`: `sqlite:PATH` or `postgresql://…`; it may carry a password."""
+    """`url`: `sqlite:PATH` or `postgresql://…`; it may carry a password. `failover`: whether a
+    standby that takes over may lack acknowledged commits; with synchronous replication none does.
+    """
 
     url: str = "sqlite:dojang.db"
+    failover: Literal["lossy", "lossless"] = "lossy"
 
     def __repr__(self) -> str:
         return f"Storage({self.url.partition(':')[0]})"
@@ -58,10 +61,12 @@ class Storage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`encryption_key`: the base64url of the 32 bytes that every private key is sealed under.
-    A key signs for `rotate_after` seconds, unless `automatic_rotation` is off and only a command
-    rotates; a takeover waits for followers `hold_limit` seconds at the longest."""
+    `witness`: the file that says how far the database was. A key signs for `rotate_after` seconds,
+    unless `automatic_rotation` is off and only a command rotates; a takeover waits for followers
+    `hold_limit` seconds at the longest."""
 
     encryption_key: str = ""
+    witness: str = ""
     rotate_after: int = 7_776_000
     automatic_rotation: bool = True
     hold_limit: int = 3600

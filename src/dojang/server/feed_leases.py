@@ -22,6 +22,7 @@ from dojang.oauth.http import Request
 from dojang.oauth.revocation_fact import Rev
 from dojang.server.access_tokens import PresentedAccessToken
 from dojang.server.ids import new_id
+from dojang.server.lifetimes import FEED_LEASE
 from dojang.server.model import Position, Resource
 from dojang.trust.revocations import Marks
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from dojang.server.state import State
 
 PREFIX: Final = "dojang_fl_"
-LONGEST_LIFE: Final = 3600  # seconds
 MOST_KNOWN: Final = 8192
 _CONTEXT: Final = b"dojang feed lease"
 
@@ -102,7 +102,7 @@ class Leases:
         if keys.seals is None or keys.feed is None:
             raise Unavailable("the feed's keys")
         named_by, kids = _find_origin(client_id, token)
-        ends = int(now) + LONGEST_LIFE
+        ends = int(now) + FEED_LEASE
         claims = LeaseClaims(
             follower_id=new_id(int(now * 1000)),
             client_id=client_id,

@@ -42,7 +42,6 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
         "client_id": claims.client_id,
         "sub": claims.sub,
         "kid": presented.kid,
-        "iss": claims.iss,
     }
     revocations = state.revocations
     if revocations.as_of > claims.rev and revocations.find_killer(

@@ -70,7 +70,6 @@ async def rotate(provider: Provider, line: Line, *, actor: str) -> KeyRecord:
 async def _move_takeovers(provider: Provider) -> None:
     if not find_takeovers(provider.state.keys.records):
         return
-    await meet_followers(provider)
     now = int(provider.clock.now())
     verifiers = assess_verifiers(provider)
     for step in plan_waiting(provider.state.keys.records, verifiers, now=now):

@@ -1,7 +1,8 @@
 """Who checks what the keys sign, and so how long a new key has to wait for them.
 
 Followers of the feed say which keys they hold. Everybody else polls the key set, and has seen a
-key once the age that the set was served with, and what clocks may differ by, have passed.
+key once the age that the set was served with, and what clocks may differ by, have passed. The
+feed's own keys come to followers with their leases.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from dojang.server.followers import Follower
-from dojang.server.lifetimes import JWKS_MAX_AGE, LEEWAY
+from dojang.server.lifetimes import FEED_LEASE, JWKS_MAX_AGE, LEEWAY
 from dojang.server.model import KeyRecord, KeyUse, Resource, TokenFormat
 
 POLLING: Final = JWKS_MAX_AGE + LEEWAY  # seconds
+RENEWAL: Final = FEED_LEASE + LEEWAY
 
 
 class Verifiers(NamedTuple):
@@ -26,7 +28,8 @@ class Verifiers(NamedTuple):
         """When `key` may take over at the soonest, whatever followers say (seconds since 1970)."""
         if key.use is KeyUse.ACCESS_TOKEN and key.algorithm in self.followed:
             return now
-        return max(now, key.published_at + POLLING)
+        wait = RENEWAL if key.use is KeyUse.FEED else POLLING
+        return max(now, key.published_at + wait)
 
     def find_lacking(self, key: KeyRecord) -> list[Follower]:
         """The followers that do not hold `key`, by client and name. Keys that no follower checks

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from dojang.oauth.errors import Unavailable
 from dojang.server.model import Position
+from dojang.storage.barrier import refuse
 from dojang.storage.unit import Unit
 
 MOST_TOGETHER: Final = 500  # units in a group, so that nobody waits long for the head
@@ -50,18 +51,13 @@ class GroupedAppends:
                 try:
                     positions = await self._commit([each.unit for each in group])
                 except Unavailable as error:
-                    _refuse(group, error)
+                    refuse([each.answer for each in group], error)
                 else:
                     for each, position in zip(group, positions, strict=True):
                         if not each.answer.done():
                             each.answer.set_result(position)
         finally:
             self._task = None
-            _refuse([*group, *self._waiting], Unavailable("database"))
+            left = [each.answer for each in (*group, *self._waiting)]
             self._waiting.clear()
-
-
-def _refuse(group: Sequence[_Waiting], error: Unavailable) -> None:
-    for _, answer in group:
-        if not answer.done():
-            answer.set_exception(Unavailable(error.what, retry_after=error.retry_after))
+            refuse(left, Unavailable("database"))

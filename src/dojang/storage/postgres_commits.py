@@ -7,16 +7,16 @@ Only that last part is serial: two round trips and a flush to disk, whatever the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from dojang.server.model import Position
-from dojang.server.ports import Conflict
+from dojang.server.ports import Conflict, EpochPlan
 from dojang.storage import statements
 from dojang.storage.postgres_connections import Connection
 from dojang.storage.postgres_signals import CHANNEL
-from dojang.storage.records import Row, build_audit_row, build_fact_row
-from dojang.storage.unit import Head, Numbered, Unit, Write, number_unit
+from dojang.storage.records import Row, build_audit_row, build_fact_row, parse_key
+from dojang.storage.unit import Head, Numbered, Unit, Write, number_unit, split_changes
 
 APPEND: Final = f"""
 WITH new_facts AS (
@@ -40,10 +40,15 @@ AUDIT_WIDTH: Final = 8
 
 
 async def commit_units(
-    connection: Connection, units: Sequence[Unit], *, sender: str
-) -> list[Position]:
-    """The position after each of `units`, which are on disk: all of them, or none. `sender` stands
-    in the notice to all nodes.
+    connection: Connection,
+    units: Sequence[Unit],
+    *,
+    enter: Callable[[Head], Head],
+    sender: str,
+) -> list[Head]:
+    """The head after each of `units`, which are on disk: all of them, or none. `enter` is given
+    the head that was found, now locked, and answers the one to go on from. `sender` stands in the
+    notice to all nodes.
 
     Raises `Conflict` after undoing everything; the connection is good afterwards. Any other
     exception leaves the transaction open: the connection must be dropped.
@@ -52,14 +57,29 @@ async def commit_units(
     try:
         for write in _in_lock_order(units):
             await _put(connection, write)
+        head = enter(Head(*await connection.fetchrow(statements.LOCK_HEAD)))
     except Conflict:
         await connection.execute("ROLLBACK")
         raise
-    head = Head(*await connection.fetchrow(statements.LOCK_HEAD))
     numbered = _number_units(units, head)
     await connection.execute(APPEND, *_build_parameters(numbered), sender)
     await connection.execute("COMMIT")
-    return [each.head.position for each in numbered]
+    return [each.head for each in numbered]
+
+
+async def begin_epoch(
+    connection: Connection,
+    plan: EpochPlan,
+    *,
+    lost: bool,
+    enter: Callable[[Head], Head],
+    sender: str,
+) -> list[Head]:
+    """As `commit_units`, with what `plan` says; `enter` answers the head of the new epoch."""
+    keys = [parse_key(row) for row in await connection.fetch(statements.LOAD_KEYS)]
+    # It may make keys, which takes a while.
+    changes = await asyncio.to_thread(plan, keys, lost=lost)
+    return await commit_units(connection, [split_changes(changes)], enter=enter, sender=sender)
 
 
 def _number_units(units: Sequence[Unit], head: Head) -> list[Numbered]:

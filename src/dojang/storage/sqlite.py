@@ -17,8 +17,9 @@ from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
 from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
-from dojang.server.ports import Change
+from dojang.server.ports import Change, EpochPlan
 from dojang.storage import statements
+from dojang.storage.errors import MovedAway
 from dojang.storage.records import (
     check_entry,
     is_storable,
@@ -31,7 +32,7 @@ from dojang.storage.records import (
 from dojang.storage.revisions import check_revision
 from dojang.storage.sqlite_commits import GroupCommit
 from dojang.storage.sqlite_file import FileLock, connect
-from dojang.storage.sqlite_rows import RowWriter, read_revision
+from dojang.storage.sqlite_rows import RowWriter, find_new_place, read_revision
 from dojang.storage.statements import for_sqlite
 from dojang.storage.unit import split_changes
 
@@ -60,7 +61,7 @@ class SqliteStore:
     async def open(cls, database: Path) -> Self:
         """The store in the file `database`, which `migrate` has made.
 
-        Raises `StoreInUse`, `SchemaOutdated`, `SchemaTooNew` and `Unavailable`.
+        Raises `StoreInUse`, `SchemaOutdated`, `SchemaTooNew`, `MovedAway` and `Unavailable`.
         """
         if not database.exists():  # noqa: ASYNC240  a local file, at the start
             check_revision(None)
@@ -69,6 +70,8 @@ class SqliteStore:
         try:
             opened.append(connect(database))
             check_revision(read_revision(opened[0]))
+            if where := find_new_place(opened[0]):
+                raise MovedAway(database, where)
             opened.append(connect(database))
             return cls(lock, *opened)
         except BaseException as error:
@@ -86,6 +89,9 @@ class SqliteStore:
 
     async def commit(self, changes: Sequence[Change]) -> Position:
         return await self._commits.submit(partial(self._rows.commit, split_changes(changes)))
+
+    async def begin_epoch(self, plan: EpochPlan, *, beyond: int = 0) -> Position:
+        return await self._commits.submit(partial(self._rows.begin_epoch, plan, beyond))
 
     async def consume_once(self, key: bytes, *, until: int, now: int) -> bool:
         check_entry(key)

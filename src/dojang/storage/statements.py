@@ -27,7 +27,10 @@ FOLLOWER_COLUMNS: Final = "client_id, name, epoch, number, kids, hold, seen_at, 
 READ_REVISION: Final = "SELECT version_num FROM alembic_version"
 READ_HEAD: Final = f"SELECT {HEAD_COLUMNS} FROM head"
 LOCK_HEAD: Final = f"{READ_HEAD} FOR UPDATE"
-READ_POSITION: Final = "SELECT epoch, number, directory, fact_digest FROM head"
+FIND_DIGESTS: Final = (
+    "SELECT (SELECT digest FROM facts WHERE number = $1 AND epoch <= $2), "
+    "(SELECT digest FROM audit WHERE number = $3)"
+)
 WRITE_HEAD: Final = (
     "UPDATE head SET epoch = $1, number = $2, generation = $3, audit_number = $4, "
     "audit_digest = $5, fact_digest = $6, directory = $7, lineage = $8"

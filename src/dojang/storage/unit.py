@@ -6,7 +6,7 @@ Pure: every store does the same, each with its own way to write rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dojang.oauth.revocation_fact import FIRST_DIGEST, Fact, Rev, digest_fact
 from dojang.server.audit import GENESIS, build_record
@@ -29,6 +29,8 @@ from dojang.storage.records import (
     check_row,
 )
 
+EPOCH_STRIDE: Final = 1_000_000  # changes; more than any failover has lost
+
 
 class Head(NamedTuple):
     """The one row that orders everything: the position, and the end of the audit trail."""
@@ -46,6 +48,16 @@ class Head(NamedTuple):
     def position(self) -> Position:
         """The part that the server sees."""
         return Position(self.epoch, self.number, self.directory, self.fact_digest or FIRST_DIGEST)
+
+    def begin_epoch(self, *, beyond: int = 0, lineage: str | None = None) -> Head:
+        """The head of a later epoch. Directories count on from where no lost commit has been, so
+        that no server takes what it holds for what is there."""
+        return self._replace(
+            epoch=max(self.epoch, beyond) + 1,
+            generation=self.generation + EPOCH_STRIDE,
+            directory=self.directory + EPOCH_STRIDE,
+            lineage=lineage or self.lineage,
+        )
 
 
 NEW_HEAD = Head(
@@ -156,7 +168,7 @@ def number_unit(unit: Unit, head: Head) -> Numbered:
         generation=head.generation + bool(unit.writes or unit.facts),
         audit_number=head.audit_number + len(records),
         audit_digest=digest,
-        fact_digest=fact_digest,
+        fact_digest=fact_digest if facts else head.fact_digest,
         directory=head.directory + bool(unit.writes),
         lineage=head.lineage,
     )

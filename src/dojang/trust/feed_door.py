@@ -5,7 +5,7 @@ Nothing is kept here and nothing waits: flows, driven by whoever follows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
 
@@ -19,6 +19,7 @@ from dojang.oauth.revocation_fact import Rev
 from dojang.oauth.urls import parse_url
 from dojang.trust.credentials import Credentials, build_form
 from dojang.trust.discovery import Issuer
+from dojang.trust.revocation_table import Image
 
 TIMEOUT: Final = 5.0
 CHUNK_TIMEOUT: Final = 60.0
@@ -65,10 +66,12 @@ class Question(NamedTuple):
 
 
 class SnapshotIndex(NamedTuple):
-    """A manifest as it was signed, and the SHA-256 of each chunk. Nothing is proven."""
+    """A manifest as it was signed, and the SHA-256 of each chunk. `directory` is where the chunks
+    are, where they are on this host. Nothing is proven."""
 
     manifest: str
     chunks: tuple[bytes, ...]
+    directory: str | None
 
 
 class FeedDoor:
@@ -92,6 +95,12 @@ class FeedDoor:
 
     def join(self, name: str, bearer: str | None) -> Flow[Lease]:
         """A lease. Raises `NotOffered`, `NotWelcome`, `Unavailable` and `InvalidFeed`."""
+        response = yield from self._send_name(name, bearer)
+        if response.status == 401:
+            raise NotWelcome(f"{self._what} (401)")
+        return parse_lease(self._check(response).body)
+
+    def _send_name(self, name: str, bearer: str | None) -> Flow[FetchResponse]:
         if self._endpoint is None:
             metadata = yield from self._issuer.discover(timeout=TIMEOUT)
             if metadata.dojang_feed_endpoint is None:
@@ -104,36 +113,24 @@ class FeedDoor:
         if self._credentials is not None:
             now = self._clock.now()
             self._credentials.authenticate(form, headers, issuer=self._issuer.name, now=now)
-        response = yield FetchRequest(
-            "POST",
-            f"{self._endpoint}/join",
-            tuple(headers.items()),
-            build_form(form),
-            timeout=TIMEOUT,
-            repeatable=True,
+        return (
+            yield FetchRequest(
+                "POST",
+                f"{self._endpoint}/join",
+                tuple(headers.items()),
+                build_form(form),
+                timeout=TIMEOUT,
+                repeatable=True,
+            )
         )
-        if response.status == 401:
-            raise NotWelcome(f"{self._what} (401)")
-        return parse_lease(self._check(response).body)
 
     def ask(self, question: Question, lease: Lease) -> Flow[FetchResponse]:
         """The answer to a question, nothing of it proven. Raises `LeaseEnded`, `Unavailable`."""
-        form = {
-            "nonce": question.nonce,
-            "epoch": str(question.position.epoch),
-            "head": str(question.position.number),
-            "digest": base64url.encode(question.digest),
-            "hold": str(round(question.hold * 1000)),
-        }
-        if question.kids:
-            form["kids"] = " ".join(question.kids)
-        if question.witness is not None:
-            form["witness"] = question.witness
         response = yield FetchRequest(
             "POST",
             f"{self._endpoint}",
             (_JSON, _FORM, _bear(lease)),
-            build_form(form),
+            _build_question(question),
             timeout=question.timeout,
             max_bytes=MOST_ANSWER_BYTES,
             repeatable=True,
@@ -152,22 +149,34 @@ class FeedDoor:
         response = yield request
         return _parse_index(self._check(response, leased=True).body)
 
-    def load_chunks(self, digests: Iterable[bytes], lease: Lease) -> Flow[list[bytes]]:
-        """The chunks that have these digests (SHA-256)."""
-        chunks = []
-        for digest in digests:
-            response = yield FetchRequest(
-                "GET",
-                f"{self._endpoint}/chunks/{digest.hex()}",
-                (_bear(lease),),
-                timeout=CHUNK_TIMEOUT,
-                max_bytes=MOST_CHUNK_BYTES,
-            )
-            chunk = self._check(response, leased=True).body
-            if sha256(chunk).digest() != digest:
-                raise InvalidFeed("a chunk has not the digest it is named by")
-            chunks.append(chunk)
+    def load_chunks(self, index: SnapshotIndex, lease: Lease) -> Flow[dict[bytes, Image]]:
+        """The chunks of a snapshot, by their digests (SHA-256)."""
+        chunks: dict[bytes, Image] = {}
+        for digest in index.chunks:
+            chunks[digest] = yield from self._load_chunk(digest, lease)
         return chunks
+
+    def _load_chunk(self, digest: bytes, lease: Lease) -> Flow[bytes]:
+        response = yield FetchRequest(
+            "GET",
+            f"{self._endpoint}/chunks/{digest.hex()}",
+            (_bear(lease),),
+            timeout=CHUNK_TIMEOUT,
+            max_bytes=MOST_CHUNK_BYTES,
+        )
+        chunk = self._check(response, leased=True).body
+        if sha256(chunk).digest() != digest:
+            raise InvalidFeed("a chunk has not the digest it is named by")
+        return chunk
+
+    def find_moment(self, response: FetchResponse, asked_at: float) -> float:
+        """What an answer proves, to a question that left at `asked_at` (boot clock): that nothing
+        had happened at the issuer, by then, beyond what it tells."""
+        return asked_at
+
+    def find_base(self, response: FetchResponse) -> Rev | None:
+        """Where a snapshot is that is worth being mapped instead of the last one."""
+        return None
 
     def _check(self, response: FetchResponse, *, leased: bool = False) -> FetchResponse:
         """Raises `LeaseEnded` where a lease is not good any more, else `Unavailable`."""
@@ -176,6 +185,19 @@ class FeedDoor:
         if leased and response.status == 401:
             raise LeaseEnded(f"{self._what} (the lease ended)")
         raise Unavailable(f"{self._what} ({response.status})")
+
+
+def _build_question(question: Question) -> bytes:
+    """As `build_form` would: all but the last two need no encoding."""
+    form = (
+        f"nonce={question.nonce}&epoch={question.position.epoch}&head={question.position.number}"
+        f"&digest={base64url.encode(question.digest)}&hold={round(question.hold * 1000)}"
+    ).encode()
+    if question.kids:
+        form += b"&" + build_form({"kids": " ".join(question.kids)})
+    if question.witness is not None:
+        form += b"&" + build_form({"witness": question.witness})
+    return form
 
 
 def _bear(lease: Lease) -> tuple[str, str]:
@@ -196,4 +218,5 @@ def _parse_index(document: bytes) -> SnapshotIndex:
         raise InvalidFeed("a chunk is not named by its digest") from None
     if any(len(digest) != sha256().digest_size for digest in digests):
         raise InvalidFeed("a chunk is not named by its digest")
-    return SnapshotIndex(manifest, digests)
+    directory = claims.get("directory")
+    return SnapshotIndex(manifest, digests, directory if type(directory) is str else None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from secrets import token_urlsafe
 from typing import Final
@@ -15,6 +16,8 @@ from dojang.clock import Clock
 from dojang.fetch import Flow
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.feed import PROOF_HEADER, InvalidFeed, Lease
+from dojang.oauth.revocation_fact import Rev
+from dojang.trust.feed_archive import Place
 from dojang.trust.feed_door import BearerSource, FeedDoor, LeaseEnded, NotWelcome, Question
 from dojang.trust.feed_keys import UnknownSigner
 from dojang.trust.verified_feed import Progress, VerifiedFeed, WentBack
@@ -25,6 +28,7 @@ MOST_KIDS: Final = 64
 LONGEST_KID: Final = 128
 LEASE_USED: Final = 0.8  # of a lease's life, until the next is asked for
 LEASE_RETRY: Final = 30.0  # seconds
+BASE_PAUSE: Final = 30.0  # seconds from one look for a better snapshot to the next
 
 
 class Proof:
@@ -38,7 +42,9 @@ class Proof:
 
 
 class FeedExchange:
-    """`time_offset` leads from the boot clock to a time that the issuer's clock has reached: it
+    """`pause` is what the issuer wants between news and the next question (seconds).
+
+    `time_offset` leads from the boot clock to a time that the issuer's clock has reached: it
     may have forgotten what is older, and a clock set back here must not revive that."""
 
     def __init__(
@@ -49,19 +55,25 @@ class FeedExchange:
         source: BearerSource | None,
         name: str | None,
         clock: Clock,
+        list_kids: Callable[[], Iterable[str]] | None = None,
     ) -> None:
         if name is not None and not _is_plain(name, LONGEST_NAME):
             raise ValueError("a name is 1 to 64 printable ASCII characters without spaces")
         self.feed: Final = feed
         self.proof: Final = Proof()
         self.time_offset = NEVER
+        self.pause = 0.0
         self.went_back = False
+        self.keys_digest = ""
         self._door = door
         self._source = source
         self._name = name
         self._clock = clock
+        self._find_kids = list_kids or self._find_shared_kids
         self._doubtful = False
-        self._keys_digest = ""
+        self._heard: str | None = None
+        self._offered_base: Rev | None = None
+        self._base_after = NEVER
         self.leave()
 
     def leave(self) -> None:
@@ -74,6 +86,14 @@ class FeedExchange:
         """Whether the next exchange begins with joining."""
         return self._lease is None or self._clock.monotonic() >= self._lease_due
 
+    @property
+    def needs_base(self) -> bool:
+        """Whether there is a snapshot that is better to build on than the last."""
+        feed = self.feed
+        offered = self._offered_base is not None and self._offered_base > feed.base
+        kept = feed.archive is not None and feed.archive.base_due
+        return (offered or kept) and self._clock.monotonic() >= self._base_after
+
     def run(self, bearer: str | None, *, hold: float, timeout: float) -> Flow[Progress]:
         """Join where that is due, then ask once; a snapshot is loaded where only that leads on.
 
@@ -81,11 +101,8 @@ class FeedExchange:
         """
         if self.needs_lease:
             yield from self._renew_lease(bearer)
-        lease = self._lease
-        if lease is None:
-            raise Unavailable(f"a lease of {self.feed.issuer}")
         try:
-            return (yield from self._ask(lease, hold=hold, timeout=timeout))
+            return (yield from self._ask(self._find_lease(), hold=hold, timeout=timeout))
         except (LeaseEnded, UnknownSigner):
             self.leave()
             raise
@@ -95,13 +112,65 @@ class FeedExchange:
             self.went_back = self._doubtful = True
             raise
 
+    def hear(self, signed: str) -> None:
+        """Show the issuer what another follower has seen signed, with the next question. Raises
+        `InvalidFeed` where the issuer has not signed it."""
+        self.feed.check_witness(signed)
+        self._heard = signed
+
+    def rebase(self, *, timeout: float) -> Flow[None]:
+        """Let a snapshot of what is known already take the place of the last one, where it is of
+        the same record of facts. Raises `Unavailable` and `InvalidFeed`."""
+        self._base_after = self._clock.monotonic() + BASE_PAUSE
+        lease = self._find_lease()
+        index = yield from self._door.load_index(lease)
+        manifest = self.feed.check_base(index.manifest, index.chunks)
+        if manifest is None:
+            return
+        chunks = yield from self._door.load_chunks(index, lease)
+        begin = Place(manifest.rev, manifest.digest)
+        if (yield from self.read_on(begin, timeout=timeout)):
+            self.feed.take_base(manifest, index.manifest, chunks)
+
+    def read_on(self, begin: Place, *, timeout: float) -> Flow[bool]:
+        """Whether the issuer's record leads from `begin` to where this follower is. Raises
+        `Unavailable` and `InvalidFeed`."""
+        lease = self._find_lease()
+        place = begin
+        while True:
+            question = self._build_question(place, 0.0, timeout, None)
+            response = yield from self._door.ask(question, lease)
+            places = self.feed.read_way(
+                response.body,
+                proof=response.headers.get(PROOF_HEADER, ""),
+                proof_key=lease.proof_key,
+                nonce=question.nonce,
+                begin=place,
+            )
+            if self.feed.place in places:
+                return True
+            if len(places) < 2 or places[-1].rev >= self.feed.position:
+                return False
+            place = places[-1]
+
+    def _find_lease(self) -> Lease:
+        if self._lease is None:
+            raise Unavailable(f"a lease of {self.feed.issuer}")
+        return self._lease
+
+    def _build_question(
+        self, place: Place, hold: float, timeout: float, witness: str | None
+    ) -> Question:
+        return Question(
+            token_urlsafe(24), place.rev, place.digest, hold, timeout, self._list_kids(), witness
+        )
+
     def _ask(self, lease: Lease, *, hold: float, timeout: float) -> Flow[Progress]:
         feed = self.feed
-        witness = feed.witness if self._doubtful else None
+        doubtful, heard = self._doubtful, self._heard
+        witness = feed.witness if doubtful else heard
         asked_at = self._clock.monotonic()  # before the question leaves: its way there counts
-        question = Question(
-            token_urlsafe(24), feed.position, feed.digest, hold, timeout, self._list_kids(), witness
-        )
+        question = self._build_question(feed.place, hold, timeout, witness)
         response = yield from self._door.ask(question, lease)
         answer, progress = feed.take_answer(
             response.body,
@@ -109,19 +178,23 @@ class FeedExchange:
             proof_key=lease.proof_key,
             nonce=question.nonce,
         )
+        self.pause = answer.pause
         self._notice_keys(answer.keys_digest)
         if progress is Progress.LOST:
             same_epoch = feed.view is not None and answer.rev.epoch == feed.position.epoch
-            if same_epoch and witness is None:
+            if same_epoch and not doubtful:
                 # Too far behind, or another history: let the issuer see first what it signed.
                 self._doubtful = True
                 return Progress.BEHIND
             yield from self._load_snapshot(lease)
             progress = Progress.BEHIND
         self._doubtful = self.went_back = False
+        if witness is heard:
+            self._heard = None
         self._notice_time()
         if progress is Progress.PROVEN:
-            self.proof.at = asked_at
+            self.proof.at = self._door.find_moment(response, asked_at)
+            self._offered_base = self._door.find_base(response)
         return progress
 
     def _renew_lease(self, bearer: str | None) -> Flow[None]:
@@ -151,24 +224,27 @@ class FeedExchange:
     def _load_snapshot(self, lease: Lease) -> Flow[None]:
         index = yield from self._door.load_index(lease)
         manifest = self.feed.check_manifest(index.manifest, index.chunks)
-        chunks = yield from self._door.load_chunks(index.chunks, lease)
+        chunks = yield from self._door.load_chunks(index, lease)
         self.feed.take_snapshot(manifest, index.manifest, chunks)
 
     def _notice_time(self) -> None:
         self.time_offset = max(self.time_offset, self.feed.as_of - self._clock.monotonic())
 
     def _notice_keys(self, digest: str) -> None:
-        if digest != self._keys_digest:
-            self._keys_digest = digest
+        if digest != self.keys_digest:
+            self.keys_digest = digest
             for watcher in self.feed.list_watchers():
                 watcher.keys.refresh()
 
     def _list_kids(self) -> list[str]:
+        kids = self._find_kids()
+        return sorted(kid for kid in kids if _is_plain(kid, LONGEST_KID))[:MOST_KIDS]
+
+    def _find_shared_kids(self) -> Iterable[str]:
         """The keys for access tokens that every verifier holds."""
         sets = [watcher.keys.keys for watcher in self.feed.list_watchers()]
         held = [frozenset() if keys is None else keys.kids for keys in sets]
-        shared = frozenset.intersection(*held) if held else frozenset()
-        return sorted(kid for kid in shared if _is_plain(kid, LONGEST_KID))[:MOST_KIDS]
+        return frozenset.intersection(*held) if held else frozenset()
 
 
 def _find_name() -> str:

@@ -29,16 +29,17 @@ class SignedStatement(NamedTuple):
 
 
 class FeedKeys:
-    """`thumbprints` are those of the keys in use; `complete` says that there is no other that the
-    issuer gave out and nobody introduced."""
+    """`thumbprints` are those of the keys in use, `jwks` is their JWK set; `complete` says that
+    there is no other that the issuer gave out and nobody introduced."""
 
-    __slots__ = ("_introduced", "_names", "_verifier", "complete", "thumbprints")
+    __slots__ = ("_introduced", "_names", "_verifier", "complete", "jwks", "thumbprints")
 
     def __init__(self) -> None:
         self._introduced: frozenset[str] = frozenset()
         self._names: dict[str | None, str] = {}
         self._verifier: JwtVerifier | None = None
         self.thumbprints: frozenset[str] = frozenset()
+        self.jwks: dict[str, Any] = {"keys": []}
         self.complete = True
 
     def take(self, jwks: Mapping[str, Any]) -> None:
@@ -55,6 +56,7 @@ class FeedKeys:
         self._names = {key.kid: key.thumbprint for key in good}
         self._verifier = JwtVerifier(KeySet(good), algorithms={ALGORITHM}, types={MEDIA_TYPE})
         self.thumbprints = frozenset(self._names.values())
+        self.jwks = {"keys": [key.public_jwk() for key in good]}
         self.complete = len(good) == len(given)
         if first:
             self._introduced = self.thumbprints

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from threading import Lock
 from typing import Final
 from weakref import ref
@@ -31,11 +32,13 @@ from dojang.oauth.feed import DEFAULT_HOLD, InvalidFeed
 from dojang.oauth.revocation_fact import Rev
 from dojang.trust.credentials import Credentials
 from dojang.trust.discovery import Issuer
-from dojang.trust.feed_door import BearerSource, FeedDoor, NotOffered
+from dojang.trust.feed_door import BearerSource, NotOffered
 from dojang.trust.feed_exchange import NEVER, FeedExchange, Proof
 from dojang.trust.feed_loop import FEED_LOOP, Following
 from dojang.trust.feed_pace import Pace
 from dojang.trust.feed_status import FeedState, FeedStatus
+from dojang.trust.following import follow_on
+from dojang.trust.relay_door import Relaying, build_door
 from dojang.trust.revocations import RevocationView
 from dojang.trust.verified_feed import Progress, VerifiedFeed, Watcher
 
@@ -48,7 +51,9 @@ LOOK_FOR_FEED_EVERY: Final = 300.0
 class Follower:
     """Follows the feed of `issuer`, as a client that may introspect there: with its `credentials`,
     or a `source` of tokens of scope `introspect`. The feed is found by the issuer's metadata, or
-    is at `endpoint`; `fetch_from` is another address of the same server.
+    is at `endpoint`; `fetch_from` is another address of the same server. With `relay`, the path of
+    its socket, another process of this host is followed, which needs no credentials; `relaying` is
+    for that process.
 
     `look` makes it follow by itself, on a thread that all followers of the process share, unless
     it is driven `by_hand`: then `poll` asks. `name` is what operators see of it; `hold` how long
@@ -61,6 +66,7 @@ class Follower:
         *,
         credentials: Credentials | None = None,
         source: BearerSource | None = None,
+        relay: str | None = None,
         endpoint: str | None = None,
         fetch_from: str | None = None,
         name: str | None = None,
@@ -68,17 +74,29 @@ class Follower:
         transport: Transport | None = None,
         clock: Clock = SYSTEM_CLOCK,
         by_hand: bool = False,
+        relaying: Relaying | None = None,
     ) -> None:
-        if (credentials is None) == (source is None):
-            raise ValueError("a follower needs credentials or a source of tokens, one of them")
-        door = FeedDoor(
-            Issuer(issuer, fetch_from=fetch_from),
-            credentials=credentials,
-            endpoint=endpoint,
+        if [credentials, source, relay].count(None) != 2:
+            raise ValueError(
+                "a follower needs credentials, a source of tokens or a relay, one of them"
+            )
+        self._feed = VerifiedFeed(issuer, archive=relaying and relaying.archive)
+        self._exchange = FeedExchange(
+            self._feed,
+            build_door(
+                Issuer(issuer, fetch_from=fetch_from),
+                credentials=credentials,
+                endpoint=endpoint,
+                relay=relay,
+                files=relaying and relaying.files,
+                clock=clock,
+            ),
+            source=source,
+            name=name,
             clock=clock,
+            list_kids=relaying and relaying.list_kids,
         )
-        self._feed = VerifiedFeed(issuer)
-        self._exchange = FeedExchange(self._feed, door, source=source, name=name, clock=clock)
+        self.relay: Final = relay
         self._pace = Pace(hold)
         self._source = source
         self._transport = transport
@@ -105,6 +123,11 @@ class Follower:
     @property
     def issuer(self) -> str:
         return self._feed.issuer
+
+    @property
+    def exchange(self) -> FeedExchange:
+        """The conversation, for a relay."""
+        return self._exchange
 
     @property
     def view(self) -> RevocationView | None:
@@ -162,14 +185,18 @@ class Follower:
         if self._following is not None:
             raise ValueError("this follower asks by itself")
         if self._transport is None:
-            self._transport = HttpTransport()
+            self._transport = HttpTransport(unix=self.relay)
         while True:
             try:
                 drive(self._step(self._find_bearer(), hold=0.0), self._transport)
             except Unavailable as flaw:
                 self._fail(flaw)
             if self._proven or self._pace.failures or not self._offered:
-                return self.status()
+                break
+        if self.needs_base:
+            with suppress(Unavailable, InvalidFeed):
+                drive(self._exchange.rebase(timeout=self._pace.timeout), self._transport)
+        return self.status()
 
     async def ask(self, transport: AsyncTransport) -> float:
         """One exchange; seconds until the next is due."""
@@ -183,6 +210,18 @@ class Follower:
             return self._fail(flaw)
         except Exception as flaw:  # noqa: BLE001  what is the caller's may raise anything
             return self._fail(Unavailable(type(flaw).__name__))
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether there is a snapshot that is better to build on than the last."""
+        return self._exchange.needs_base
+
+    async def rebase(self, transport: AsyncTransport) -> None:
+        """Build on a later snapshot, where that can be had now."""
+        try:
+            await drive_async(self._exchange.rebase(timeout=self._pace.timeout), transport)
+        except (Unavailable, InvalidFeed) as flaw:
+            _log.info("no later snapshot of %s could be loaded: %s", self.issuer, flaw)
 
     def status(self) -> FeedStatus:
         """How things are now."""
@@ -219,7 +258,9 @@ class Follower:
         self._forget()
         self._tell()
         spent = self._clock.monotonic() - began
-        return pace.succeed(hold=hold, spent=spent, news=self.position != before)
+        news = self.position != before
+        pause = self._exchange.pause if self._proven else 0.0
+        return pace.succeed(hold=hold, spent=spent, news=news, pause=pause)
 
     def _fail(self, flaw: Exception) -> float:
         self._proven = False
@@ -273,19 +314,17 @@ _WORKERS: Final = Workers(4, name="dojang-feed-token")
 
 def _follow(follower: Follower, transport: Transport | None) -> Following:
     """Have `follower` ask for as long as somebody holds it."""
-    reference = ref(follower, lambda _: following.cancel())
+    reference, unix = ref(follower, lambda _: following.cancel()), follower.relay
 
     async def run() -> None:
-        own = AsyncHttpTransport() if transport is None else None
-        door = own or ThreadedTransport(transport or HttpTransport(), threads=2)
+        if transport is not None:
+            await follow_on(reference, ThreadedTransport(transport, threads=2))
+            return
+        door = AsyncHttpTransport(unix=unix)
         try:
-            while (found := reference()) is not None:
-                pause = await found.ask(door)
-                del found
-                await asyncio.sleep(pause)
+            await follow_on(reference, door)
         finally:
-            if own is not None:
-                await own.aclose()
+            await door.aclose()
 
     following = FEED_LOOP.run(run)
     return following

@@ -43,11 +43,14 @@ class Shard(NamedTuple):
 
 
 class Table:
-    """Rows of `width` bytes that never change. Reading it takes no lock."""
+    """Rows of `width` bytes that never change. Reading it takes no lock. Those of a `shared` one
+    are in memory that other processes have too: it is worth leaving them there."""
 
-    __slots__ = ("_shards", "count", "width")
+    __slots__ = ("_shards", "count", "shared", "width")
 
-    def __init__(self, width: int, shards: Iterable[tuple[int, Shard]] = ()) -> None:
+    def __init__(
+        self, width: int, shards: Iterable[tuple[int, Shard]] = (), *, shared: bool = False
+    ) -> None:
         """`shards` by the first byte of their tags. Raises `ValueError` for one that stands
         twice."""
         found: list[Shard | None] = [None] * SHARDS
@@ -60,6 +63,7 @@ class Table:
         self._shards = found
         self.width = width
         self.count = count
+        self.shared = shared
 
     def find(self, tag: bytes) -> bytes | None:
         """What is kept with `tag`, or None."""

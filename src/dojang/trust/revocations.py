@@ -8,8 +8,8 @@ the token itself; about everything else the latest fact counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
+from mmap import mmap
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -17,14 +17,8 @@ from dojang.fetch.flight import Flight
 from dojang.fetch.forking import renew_in_children
 from dojang.oauth.feed import TAG_BYTES, Record, Tagger
 from dojang.oauth.revocation_fact import FactKind, Rev
-from dojang.trust.revocation_table import (
-    SHARDS,
-    Image,
-    Shard,
-    Table,
-    build_shard,
-    open_shards,
-)
+from dojang.trust.revocation_merging import MINUTE_BYTES, join_images, leave_out, merge_tables
+from dojang.trust.revocation_table import Image, Shard, Table, open_shards
 
 CLAIM_OF: Final[Mapping[FactKind, str]] = {
     FactKind.TOKEN: "jti",
@@ -38,16 +32,13 @@ CLAIM_OF: Final[Mapping[FactKind, str]] = {
 
 MOST_RECENT: Final = 16_384  # facts in the dictionary, or an eighth of those in the tables
 MOST_KNOWN: Final = 16_384  # combinations of identifiers whose tags are remembered
-CHUNK_BYTES: Final = 1_048_576
 NUMBER_BITS: Final = 48
 
 _OTHER_KINDS: Final = tuple(kind for kind in CLAIM_OF if kind is not FactKind.TOKEN)
-_OTHER_CLAIMS: Final = tuple(CLAIM_OF[kind] for kind in _OTHER_KINDS)
 _MINUTES_BEGIN: Final = 1_577_836_800  # 2020: three bytes of minutes reach to 2051
-_MINUTE_BYTES: Final = 3
 _REV_BYTES: Final = 8
-_TOKEN_ROW: Final = TAG_BYTES + _MINUTE_BYTES
-_OTHER_ROW: Final = TAG_BYTES + _REV_BYTES + _MINUTE_BYTES
+_TOKEN_ROW: Final = TAG_BYTES + MINUTE_BYTES
+_OTHER_ROW: Final = TAG_BYTES + _REV_BYTES + MINUTE_BYTES
 
 
 class Marks(NamedTuple):
@@ -117,7 +108,14 @@ class RevocationView:
         what is no text marks nothing."""
         find = identifiers.get
         own = find("jti")
-        named = tuple([find(claim) for claim in _OTHER_CLAIMS])
+        named: tuple[object, ...] = (  # of `_OTHER_KINDS`, in their order
+            find("grant"),
+            find("sid"),
+            find("client_id"),
+            find("sub"),
+            find("kid"),
+            find("iss"),
+        )
         try:
             known = self._known.get(named)
         except TypeError:  # a claim of some other issuer's making
@@ -179,15 +177,19 @@ class RevocationView:
                     forget_after = max(forget_after, known.forget_after)  # noqa: PLW2901
                 recent[tag] = _Recent(kind, rev, forget_after)
             self.as_of = Rev(epoch, first + len(records) - 1)
-        held = self._held
-        settled = sum(table.count for table in (*held.tokens, *held.others))
-        if len(held.recent) > max(MOST_RECENT, settled // 8) and not self._settling.locked():
-            Flight(self._settle_aside, name="dojang-view")
+        if len(recent) > MOST_RECENT:
+            self._settle_if_many()
 
     def reach(self, rev: Rev) -> None:
         """Nothing that is still remembered was revoked up to `rev`."""
         with self._writing:
             self.as_of = max(self.as_of, rev)
+
+    def _settle_if_many(self) -> None:
+        held = self._held
+        settled = sum(table.count for table in _find_own((*held.tokens, *held.others)))
+        if len(held.recent) > max(MOST_RECENT, settled // 8) and not self._settling.locked():
+            Flight(self._settle_aside, name="dojang-view")
 
     def _settle_aside(self) -> None:
         if self._settling.acquire(blocking=False):
@@ -204,9 +206,10 @@ class RevocationView:
     def export(self) -> Snapshot:
         """Every fact, in chunks of about a megabyte."""
         with self._settling:
+            self._let_go()
             rev = self._settle(0)
             held = self._held
-        chunks = [chunk for tables in (held.tokens, held.others) for chunk in _join_images(tables)]
+        chunks = [chunk for tables in (held.tokens, held.others) for chunk in join_images(tables)]
         return Snapshot(rev, chunks)
 
     def take(self, chunks: Sequence[Image], *, rev: Rev) -> None:
@@ -215,14 +218,9 @@ class RevocationView:
 
         Raises `ValueError` for what is no chunk; nothing has changed then.
         """
-        by_width: dict[int, list[tuple[int, Shard]]] = {_TOKEN_ROW: [], _OTHER_ROW: []}
-        for chunk in chunks:
-            width = chunk[0] if len(chunk) else 0
-            if width not in by_width:
-                raise ValueError("a chunk holds rows of no known size")
-            by_width[width] += open_shards(chunk, width)
-        tokens, others = (Table(width, shards) for width, shards in by_width.items())
+        tokens, others = _open_tables(chunks)
         with self._settling, self._writing:
+            self._let_go()
             held = self._held
             self._held = held._replace(
                 tokens=(tokens, *held.tokens) if tokens.count else held.tokens,
@@ -230,13 +228,37 @@ class RevocationView:
             )
             self.as_of = max(self.as_of, rev)
 
+    def rebase(self, chunks: Sequence[Image]) -> None:
+        """Take in a later snapshot of the same record of facts, in place of the last one that is
+        shared, and keep only what is not in it.
+
+        Raises `ValueError` for what is no chunk; nothing has changed then.
+        """
+        tokens, others = _open_tables(chunks)
+        with self._settling:
+            self._settle(0)
+            held = self._held
+            own_tokens = [leave_out(tokens, table) for table in _find_own(held.tokens)]
+            own_others = [leave_out(others, table) for table in _find_own(held.others)]
+            with self._writing:
+                self._held = self._held._replace(
+                    tokens=_drop_empty(*own_tokens, tokens),
+                    others=_drop_empty(*own_others, others),
+                )
+
+    def _let_go(self) -> None:
+        """What is shared now is settled with the rest from now on."""
+        for table in (*self._held.tokens, *self._held.others):
+            table.shared = False
+
     def _settle(self, now: int) -> Rev:
         """Bring what is recent into the tables, without what is spent at `now`; the position that
         is in them then. One shard at a time, so that no other thread stands still for long."""
         with self._writing:
             rev = self.as_of
             held = self._held = self._held._replace(recent={}, settling=self._held.recent)
-        if not held.settling and not now and len(held.tokens) < 2 and len(held.others) < 2:
+        own_tokens, own_others = _find_own(held.tokens), _find_own(held.others)
+        if not held.settling and not now and len(own_tokens) < 2 and len(own_others) < 2:
             return rev
         token_rows: dict[int, list[bytes]] = {}
         other_rows: dict[int, list[bytes]] = {}
@@ -248,57 +270,49 @@ class RevocationView:
                 row = tag + fact.rev.to_bytes(_REV_BYTES, "big") + minute
                 other_rows.setdefault(tag[0], []).append(row)
         spent = _pack_minute(now) if now else b""
-        tokens = _merge_tables(_TOKEN_ROW, held.tokens, token_rows, spent)
-        others = _merge_tables(_OTHER_ROW, held.others, other_rows, spent)
+        tokens = merge_tables(_TOKEN_ROW, own_tokens, token_rows, spent)
+        others = merge_tables(_OTHER_ROW, own_others, other_rows, spent)
         with self._writing:
             self._held = self._held._replace(
                 settling={},
-                tokens=(tokens,) if tokens.count else (),
-                others=(others,) if others.count else (),
+                tokens=tuple(
+                    each for each in (tokens, *held.tokens[len(own_tokens) :]) if each.count
+                ),
+                others=tuple(
+                    each for each in (others, *held.others[len(own_others) :]) if each.count
+                ),
             )
         return rev
+
+
+def _find_own(tables: Iterable[Table]) -> tuple[Table, ...]:
+    """Those in memory of this process alone."""
+    return tuple(table for table in tables if not table.shared)
+
+
+def _find_shared(tables: Iterable[Table]) -> tuple[Table, ...]:
+    return tuple(table for table in tables if table.shared)
+
+
+def _drop_empty(*tables: Table) -> tuple[Table, ...]:
+    return tuple(table for table in tables if table.count)
+
+
+def _open_tables(chunks: Sequence[Image]) -> tuple[Table, Table]:
+    """Tables over the chunks of a snapshot. Raises `ValueError`."""
+    by_width: dict[int, list[tuple[int, Shard]]] = {_TOKEN_ROW: [], _OTHER_ROW: []}
+    shared = True
+    for chunk in chunks:
+        width = chunk[0] if len(chunk) else 0
+        if width not in by_width:
+            raise ValueError("a chunk holds rows of no known size")
+        by_width[width] += open_shards(chunk, width)
+        shared = shared and isinstance(chunk, mmap)
+    tokens, others = (Table(width, each, shared=shared) for width, each in by_width.items())
+    return tokens, others
 
 
 def _pack_minute(seconds: int) -> bytes:
     """The end of the minute; what is beyond the last one there is, is kept until then."""
     minute = max(0, -(-(seconds - _MINUTES_BEGIN) // 60))
-    return min(minute, 256**_MINUTE_BYTES - 1).to_bytes(_MINUTE_BYTES, "big")
-
-
-def _merge_tables(
-    width: int, tables: Sequence[Table], added: Mapping[int, list[bytes]], spent: bytes
-) -> Table:
-    """One table of all, with one row a tag: the one of the latest fact. Rows that may be forgotten
-    before the minute `spent` are left out."""
-
-    def merge_shard(place: int) -> Iterator[bytes]:
-        runs = (*(table.list_rows(place) for table in tables), added.get(place, []))
-        last = b""
-        for row in sorted(chain.from_iterable(runs)):
-            if last and row[:TAG_BYTES] != last[:TAG_BYTES]:
-                yield last
-            last = row
-        if last:
-            yield last
-
-    def build() -> Iterator[tuple[int, Shard]]:
-        for place in range(SHARDS):
-            rows = [row for row in merge_shard(place) if row[-_MINUTE_BYTES:] >= spent]
-            if rows:
-                yield place, build_shard(width, place, rows)
-
-    return Table(width, build())
-
-
-def _join_images(tables: Iterable[Table]) -> Iterator[bytes]:
-    waiting: list[bytes] = []
-    size = 0
-    for table in tables:
-        for image in table.list_images():
-            waiting.append(image)
-            size += len(image)
-            if size >= CHUNK_BYTES:
-                yield b"".join(waiting)
-                waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
+    return min(minute, 256**MINUTE_BYTES - 1).to_bytes(MINUTE_BYTES, "big")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dojang.oauth.feed import PROOF_HEADER, build_lease, prove_answer
+from dojang.oauth.feed_questions import parse_name, parse_question
 from dojang.oauth.http import JSON, NO_STORE, Request, Response, build_json, parse_form
 from dojang.server.callers import authenticate_caller
-from dojang.server.feed_questions import parse_name, parse_question
 from dojang.server.refusals import refusing
 
 if TYPE_CHECKING:
