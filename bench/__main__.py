@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.endpoints import measure_endpoints
 from bench.figures import FIGURES, PROCESS, SERVER, Measured, find_figures
+from bench.hybrid import measure_hybrid
 from bench.install import install_node_peers, install_python_peers, node_versions
 from bench.machine import BenchBroken, describe_machine, describe_versions
 from bench.ours import build_ours
@@ -59,6 +60,7 @@ def measure(wanted: frozenset[str], plan: Plan, folder: Path) -> Iterator[Measur
     """The wanted figures, one after the other."""
     yield from measure_plane(wanted, plan.plane, folder=folder)
     yield from measure_verify(wanted, rounds=plan.verify_rounds, folder=folder)
+    yield from measure_hybrid(wanted, rounds=plan.verify_rounds, folder=folder)
     if not wanted & {figure.name for figure in (*SERVER, *PROCESS)}:
         return
     servers: list[AuthorizationServer] = [build_ours(folder), build_peer(folder)]

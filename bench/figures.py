@@ -62,6 +62,14 @@ def _verify_figures() -> Iterable[Figure]:
     yield Figure("warm-fast-jwt", "warm verify, LocalVerifier : fast-jwt cached (Node)")
 
 
+def _hybrid_figures() -> Iterable[Figure]:
+    busy = "1,000 facts/s, 10^6 held"
+    yield Figure("hybrid-warm-idle", "warm HybridVerifier, idle feed : LocalVerifier", 1 / 1.08)
+    yield Figure("hybrid-warm-busy", f"warm HybridVerifier, {busy} : LocalVerifier", 1 / 1.15)
+    yield Figure("hybrid-cold-idle", "cold HybridVerifier, idle feed : LocalVerifier")
+    yield Figure("hybrid-cold-busy", f"cold HybridVerifier, {busy} : LocalVerifier", 1 / 1.03)
+
+
 def _server_figures() -> Iterable[Figure]:
     peer = "oidc-provider"
     yield Figure("token-es256", f"POST /token, ES256 JWT : {peer}", 4.0)
@@ -91,6 +99,8 @@ def _push_figures() -> Iterable[Figure]:
 def _view_figures() -> Iterable[Figure]:
     yield Figure("view-bytes", "a revoked token in a view of 10^7", 20.0, "B")
     yield Figure("view-miss", "to look for a token there : to verify ES256, cold", 3.0, "%")
+    yield Figure("view-mark", "the same with the tags made first", None, "%")
+    yield Figure("view-gap", "an event loop waits while 10^6 facts are mapped", None, "ms")
 
 
 def _catch_up_figures() -> Iterable[Figure]:
@@ -111,6 +121,7 @@ def _node_figures() -> Iterable[Figure]:
 
 
 VERIFY = tuple(_verify_figures())
+HYBRID = tuple(_hybrid_figures())
 SERVER = tuple(_server_figures())
 PROCESS = tuple(_process_figures())
 PUSH = tuple(_push_figures())
@@ -119,7 +130,7 @@ CATCH_UP = tuple(_catch_up_figures())
 SIZE = tuple(_size_figures())
 NODE = tuple(_node_figures())
 PLANE = (*PUSH, *CATCH_UP, *VIEW, *SIZE, *NODE)
-FIGURES = {figure.name: figure for figure in (*VERIFY, *SERVER, *PROCESS, *PLANE)}
+FIGURES = {figure.name: figure for figure in (*VERIFY, *HYBRID, *SERVER, *PROCESS, *PLANE)}
 
 
 def find_figures(names: Iterable[str]) -> frozenset[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.catch_up import measure_catch_up
 from bench.figures import Measured
+from bench.mapping import measure_mapping
 from bench.push import measure_push
 from bench.sizes import Times, measure_nodes, measure_sizes
 from bench.view import measure_view
@@ -49,6 +50,9 @@ QUICK_PLANE = PlanePlan(
 def measure_plane(wanted: frozenset[str], plan: PlanePlan, *, folder: Path) -> Iterator[Measured]:
     """The wanted figures of the plane."""
     yield from measure_view(wanted, facts=plan.facts, rounds=plan.rounds)
+    yield from measure_mapping(
+        wanted, facts=plan.facts_missed, rounds=plan.rounds, folder=folder / "mapping"
+    )
     yield from measure_push(wanted, revocations=plan.revocations, folder=folder)
     yield from measure_catch_up(
         wanted, facts=plan.facts_missed, restarts=plan.restarts, folder=folder

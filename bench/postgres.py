@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster for one run: its own directory and port, durable as by default, then gone."""
+"""A PostgreSQL cluster for one run: its own directory and port, durable as by default."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dojang.oauth.feed import LONGEST_HOLD
+from dojang.oauth.feed import LONGEST_HOLD, LONGEST_PAUSE
 from dojang.oauth.revocation_fact import FactKind, Rev
 from dojang.server.feed_witness import Witness
 from dojang.server.model import AppendFact
@@ -64,6 +64,22 @@ async def test_a_fact_ends_every_wait_at_once(world: World) -> None:
     assert len({answer.pages for answer in answers}) == 1  # one page, signed once
     assert world.provider.counters["dojang_feed_pages_signed_total",] == 1
     assert answers[0].rev == world.provider.state.position.rev
+
+
+@pytest.mark.proves("V3")
+async def test_where_many_are_told_they_are_asked_to_pause(world: World) -> None:
+    async with serve(world) as site, askers(world, site, 70) as waiting:
+        for asker in waiting:
+            await asker.send(hold=20)
+        await wait_for_holds(world, 70)
+        await revoke(world)
+        answers = [await asker.receive() for asker in waiting]
+        assert {len(answer.pages) for answer in answers} == {1}
+        assert {0 < answer.pause <= LONGEST_PAUSE for answer in answers} == {True}
+        await waiting[0].send(hold=20)
+        await wait_for_holds(world, 1)
+        await revoke(world)
+        assert (await waiting[0].receive()).pause == 0
 
 
 @pytest.mark.proves("V3")
@@ -177,10 +193,10 @@ async def test_a_follower_that_goes_away_leaves_nothing_behind(world: World) -> 
 
 @pytest.mark.proves("O3")
 async def test_the_end_of_the_server_ends_every_wait(world: World) -> None:
-    async with serve(world) as site, askers(world, site, 10) as waiting:
+    async with serve(world) as site, askers(world, site, 20) as waiting:
         for asker in waiting:
             await asker.send(hold=20)
-        await wait_for_holds(world, 10)
+        await wait_for_holds(world, 20)
         world.provider.feed.close()
         stopping = asyncio.create_task(site.server.stop(grace_seconds=10))
         for asker in waiting:

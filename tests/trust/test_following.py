@@ -109,6 +109,16 @@ def test_followers_share_a_thread_that_ends_with_the_last(issuer: ScriptedIssuer
     assert first.position == position
 
 
+def test_who_waits_for_a_feed_to_be_offered_holds_up_nothing(issuer: ScriptedIssuer) -> None:
+    issuer.offered = False
+    followers = [build(issuer)]
+    followers[0].look()
+    until(lambda: followers[0].status().state is FeedState.NOT_OFFERED)
+    followers.clear()
+    gc.collect()
+    until(lambda: not count_threads())
+
+
 def test_begins_again_after_the_thread_has_ended(issuer: ScriptedIssuer) -> None:
     for _ in range(2):
         follower = build(issuer)
@@ -261,3 +271,12 @@ def test_an_issuer_that_does_not_wait_is_not_asked_without_end() -> None:
     assert pace.succeed(hold=0.5, spent=0.0, news=True) == 0
     assert pace.succeed(hold=0.5, spent=0.5, news=False) == 0
     assert 0 < pace.succeed(hold=0.5, spent=0.4, news=False) <= 0.1
+
+
+@pytest.mark.proves("V3")
+def test_after_news_it_pauses_about_as_long_as_the_issuer_wants() -> None:
+    pace = Pace()
+    pauses = [pace.succeed(hold=0.5, spent=0.1, news=True, pause=0.04) for _ in range(40)]
+    assert all(0.02 <= pause <= 0.06 for pause in pauses)
+    assert len(set(pauses)) > 1
+    assert pace.succeed(hold=0.5, spent=0.5, news=False, pause=0.04) == 0

@@ -147,6 +147,7 @@ LIES: dict[str, Lie] = {
     "the same position, other facts": lambda _, answer: answer._replace(
         rev=Rev(1, 4), digest=bytes(32), pages=()
     ),
+    "a pause without end": lambda _, answer: answer._replace(pause=3600.0),
     "other facts at the end": lambda _, answer: answer._replace(digest=bytes(32)),
 }
 NOT_A_LIE_BUT_LESS = {"one page fewer than said"}

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
-from dojang.oauth.feed import LONGEST_HOLD, Lease
+from dojang.oauth.feed import LONGEST_HOLD, LONGEST_PAUSE, Lease
 from dojang.server.feed_answers import Answers, Body, Place
 from dojang.server.feed_leases import LeaseClaims, Leases
 from dojang.server.feed_snapshots import Snapshots
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dojang.server.ports import Store
     from dojang.server.state import State
 
+TELLING: Final = 30e-6  # seconds that it takes to tell one who waits
+FEW: Final = 64  # who are told so soon that nobody needs to pause
 LONGEST_LEASE: Final = 3 * LONGEST_HOLD  # seconds without a question, and a follower is gone
 
 _log: Final = logging.getLogger("dojang.feed")
@@ -180,6 +182,8 @@ class Feed:
         news = self._answers.find_news(now=int(self._clock.now()))
         if news != self._told:
             self._told = news
+            waiting = len(self._holds)
+            self._answers.pause = min(LONGEST_PAUSE, TELLING * waiting) if waiting > FEW else 0.0
             self._holds.release()
 
     async def exchange(self) -> None:

@@ -35,10 +35,12 @@ class Body(NamedTuple):
 
 
 class Answers:
-    """The answers as of the last barrier. `hold` is the longest wait that they offer (seconds)."""
+    """The answers as of the last barrier. `hold` is the longest wait that they offer, `pause` how
+    long askers are to leave the server to the others who wait to be told (seconds)."""
 
     def __init__(self, state: State, counters: Counters, *, issuer: str, hold: float) -> None:
         self.hold = hold
+        self.pause = 0.0
         self._state = state
         self._counters = counters
         self._issuer = issuer
@@ -83,6 +85,7 @@ class Answers:
             pages is None,
             view.keys_digest,
             self.hold,
+            self.pause,
         )
         octets = json_object.dump(build_answer(answer))
         return Body(octets, sha256(octets).digest())

@@ -42,7 +42,9 @@ class Proof:
 
 
 class FeedExchange:
-    """`time_offset` leads from the boot clock to a time that the issuer's clock has reached: it
+    """`pause` is what the issuer wants between news and the next question (seconds).
+
+    `time_offset` leads from the boot clock to a time that the issuer's clock has reached: it
     may have forgotten what is older, and a clock set back here must not revive that."""
 
     def __init__(
@@ -60,6 +62,7 @@ class FeedExchange:
         self.feed: Final = feed
         self.proof: Final = Proof()
         self.time_offset = NEVER
+        self.pause = 0.0
         self.went_back = False
         self.keys_digest = ""
         self._door = door
@@ -175,6 +178,7 @@ class FeedExchange:
             proof_key=lease.proof_key,
             nonce=question.nonce,
         )
+        self.pause = answer.pause
         self._notice_keys(answer.keys_digest)
         if progress is Progress.LOST:
             same_epoch = feed.view is not None and answer.rev.epoch == feed.position.epoch

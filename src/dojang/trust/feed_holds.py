@@ -4,6 +4,11 @@ for, by a later question of its own, and by the end of the server."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+WOKEN_AT_ONCE: Final = 16
 
 
 class Holds:
@@ -42,15 +47,23 @@ class Holds:
                 del self._waiting[follower_id]
 
     def release(self) -> None:
-        """There is news: wake everybody."""
+        """There is news: wake everybody, a few in each turn of the loop. The first are told while
+        the answers to the others are made, and who asks for something else waits for none of it."""
         waiting, self._waiting = self._waiting, {}
-        for woken in waiting.values():
-            _wake(woken)
+        _wake_in_turns(iter(waiting.values()))
 
     def close(self) -> None:
         """Wake everybody, and let nobody wait from now on."""
         self.closed = True
         self.release()
+
+
+def _wake_in_turns(waiting: Iterator[asyncio.Future[None]]) -> None:
+    woken = None
+    for woken in islice(waiting, WOKEN_AT_ONCE):
+        _wake(woken)
+    if woken is not None:
+        woken.get_loop().call_soon(_wake_in_turns, waiting)
 
 
 def _wake(woken: asyncio.Future[None]) -> None:

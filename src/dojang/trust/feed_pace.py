@@ -56,14 +56,15 @@ class Pace:
         patience = max(self.bound / 3, SHORTEST_PATIENCE) * 2.0 ** min(self.failures, 8)
         return self.hold + min(patience, LONGEST_PATIENCE)
 
-    def succeed(self, *, hold: float, spent: float, news: bool) -> float:
-        """The pause after an answer that might take `hold` seconds and took `spent`. An issuer that
-        says "nothing new" at once, and then again, is not asked as fast as it can answer."""
+    def succeed(self, *, hold: float, spent: float, news: bool, pause: float = 0.0) -> float:
+        """The pause after an answer that might take `hold` seconds and took `spent`. After news it
+        is about as long as the issuer wants (`pause`). One that says "nothing new" at once, and
+        then again, is not asked as fast as it can answer."""
         left = hold - spent
         self.failures = 0
         if news or left <= 0:
             self._early = 0
-            return 0.0
+            return uniform(0.5, 1.5) * pause if news else 0.0  # noqa: S311
         self._early += 1
         return min(left, EARLY_PAUSE * 2.0 ** min(self._early, 8))
 

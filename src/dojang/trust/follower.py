@@ -77,7 +77,9 @@ class Follower:
         relaying: Relaying | None = None,
     ) -> None:
         if [credentials, source, relay].count(None) != 2:
-            raise ValueError("a follower needs credentials, a source of tokens or a relay: one")
+            raise ValueError(
+                "a follower needs credentials, a source of tokens or a relay, one of them"
+            )
         self._feed = VerifiedFeed(issuer, archive=relaying and relaying.archive)
         self._exchange = FeedExchange(
             self._feed,
@@ -256,7 +258,9 @@ class Follower:
         self._forget()
         self._tell()
         spent = self._clock.monotonic() - began
-        return pace.succeed(hold=hold, spent=spent, news=self.position != before)
+        news = self.position != before
+        pause = self._exchange.pause if self._proven else 0.0
+        return pace.succeed(hold=hold, spent=spent, news=news, pause=pause)
 
     def _fail(self, flaw: Exception) -> float:
         self._proven = False

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from threading import Lock
 from typing import Final, Protocol
-from weakref import WeakSet
+from weakref import ref
 
 from dojang.fetch.forking import renew_in_children
 from dojang.oauth.feed import (
@@ -35,6 +36,8 @@ from dojang.trust.revocation_shards import Image
 from dojang.trust.revocations import RevocationView
 
 NOWHERE: Final = Rev(0, 0)
+
+_parse_known_answer: Final = lru_cache(maxsize=4)(parse_answer)  # followers are told the same
 
 
 class WentBack(InvalidFeed):
@@ -82,7 +85,7 @@ class VerifiedFeed:
         self.archive: Final = archive
         self.keys: Final = FeedKeys()
         self.view_key: bytes | None = None
-        self._watchers: WeakSet[Watcher] = WeakSet()
+        self._watchers: tuple[ref[Watcher], ...] = ()
         self.renew()
         renew_in_children(self)
 
@@ -92,7 +95,8 @@ class VerifiedFeed:
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` of every fact from now on, for as long as somebody else holds it."""
         with self._lock:
-            self._watchers.add(watcher)
+            held = [each for each in self._watchers if each() not in (None, watcher)]
+            self._watchers = (*held, ref(watcher))
 
     @property
     def place(self) -> Place:
@@ -125,7 +129,7 @@ class VerifiedFeed:
         What is signed and next stays, whatever follows it. Raises `InvalidFeed`, `WentBack`.
         """
         check_proof(proof, proof_key, nonce, body)
-        answer = parse_answer(body)
+        answer = _parse_known_answer(body)
         self._check_forward(answer.rev, answer.digest)
         if answer.snapshot:
             return answer, Progress.LOST
@@ -251,5 +255,4 @@ class VerifiedFeed:
 
     def list_watchers(self) -> list[Watcher]:
         """Those that somebody still holds."""
-        with self._lock:
-            return list(self._watchers)
+        return [watcher for each in self._watchers if (watcher := each()) is not None]

@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from dojang.cli.admin_client import AdminClient
-from dojang.cli.demo.load import Caller, Load, Sample, measure
+from dojang.cli.demo.judging import count, count_rotated, judge
+from dojang.cli.demo.load import Caller, Load, measure
 from dojang.cli.demo.report import (
     STRATEGIES,
     MachineToMachine,
@@ -20,10 +21,8 @@ from dojang.cli.demo.report import (
     Report,
     Restart,
     Revocation,
-    Rotated,
     Rotation,
     Strategy,
-    Takeback,
 )
 from dojang.cli.demo.screen import NAMES, Screen
 from dojang.cli.demo.service import BOUND, CACHE, COOLDOWN, LEEWAY, ORDERS, PAYMENTS
@@ -133,14 +132,7 @@ class Story:
                 longest = max(longest, await self._rotate(load))
                 load.token = await self._issue("shop")
                 await self._watch(load, "with a token of the new key", COOLDOWN + _WARM_UP)
-        strategies = [
-            Rotated(
-                strategy=strategy,
-                accepted=load.accepted[strategy],
-                refused=_tally(load.select(strategy), 401),
-            )
-            for strategy in STRATEGIES
-        ]
+        strategies = count_rotated(load)
         self._report.rotation = Rotation(
             rotations=ROTATIONS, took_over_after_s=round(longest, 2), strategies=strategies
         )
@@ -210,7 +202,7 @@ class Story:
             await asyncio.sleep(0.2)
         revocation = Revocation(
             kind=kind,
-            strategies=[_judge(load, strategy, accepted_at) for strategy in STRATEGIES],
+            strategies=[judge(load, strategy, accepted_at) for strategy in STRATEGIES],
         )
         self._report.revocations.append(revocation)
         found = {each.strategy: each for each in revocation.strategies}
@@ -270,7 +262,7 @@ class Story:
             started_at = time.perf_counter()
             ready_after = await self._world.start_server()
             await self._await_recovery(load)
-        outages = [_count(load, strategy, killed_at, started_at) for strategy in STRATEGIES]
+        outages = [count(load, strategy, killed_at, started_at) for strategy in STRATEGIES]
         tried, came_back = await self._try_revoked()
         self._report.restart = Restart(
             down_s=round(started_at - killed_at, 2),
@@ -399,35 +391,3 @@ class Story:
     def _promise(self, act: int, says: str, *, kept: bool) -> None:
         self._report.promises.append(Promise(act=act, says=says, kept=kept))
         self._screen.promise(says, kept=kept)
-
-
-def _judge(load: Load, strategy: Strategy, accepted_at: float) -> Takeback:
-    before = load.select(strategy, before=accepted_at)
-    after = load.select(strategy, after=accepted_at)
-    refusals = [each for each in load.select(strategy) if each.status == 401]
-    first = min((each.done_at for each in refusals), default=None)
-    return Takeback(
-        strategy=strategy,
-        accepted_before=_tally(before, 200),
-        slipped_through=_tally(after, 200),
-        refused=len(refusals),
-        # A request under way meets the revocation before its own answer is back: that is no time.
-        first_refusal_s=None if first is None else round(max(0.0, first - accepted_at), 4),
-        refused_at_expiry_s=None,
-    )
-
-
-def _count(load: Load, strategy: Strategy, after: float, before: float) -> Outage:
-    samples = load.select(strategy, after=after, before=before)
-    accepted, refused, unavailable = (_tally(samples, status) for status in (200, 401, 503))
-    return Outage(
-        strategy=strategy,
-        accepted=accepted,
-        refused_401=refused,
-        unavailable_503=unavailable,
-        other=len(samples) - accepted - refused - unavailable,
-    )
-
-
-def _tally(samples: list[Sample], status: int) -> int:
-    return sum(each.status == status for each in samples)
