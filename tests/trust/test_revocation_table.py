@@ -1,6 +1,6 @@
 """Tables of rows, against a dictionary."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 
 import pytest
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dojang.trust import revocation_table
-from dojang.trust.revocation_shards import read_head
-from dojang.trust.revocation_table import Table
+from dojang.trust.revocation_shards import Image, read_head
+from dojang.trust.revocation_table import Table, run_steps
 
 WIDTHS = (19, 27)
 CODE = 2
@@ -41,6 +41,10 @@ def rows_of(width: int) -> st.SearchStrategy[dict[bytes, bytes]]:
     return st.dictionaries(
         TAGS, ENDS.map(lambda end: end.ljust(11, b"\1")[: width - 16]), max_size=40
     )
+
+
+def open_table(chunks: Sequence[Image]) -> Table:
+    return run_steps(Table.open_in_steps([(read_head(chunk), chunk) for chunk in chunks]))
 
 
 def join(model: dict[bytes, bytes], added: dict[bytes, bytes]) -> None:
@@ -75,7 +79,7 @@ def test_a_table_says_what_a_dictionary_says(data: st.DataObject, width: int, sp
         table = table.resize()
         check(table, model, absent)
     chunks = list(table.list_images())
-    opened = Table.open([(read_head(chunk), chunk) for chunk in reversed(chunks)])
+    opened = open_table(chunks[::-1])
     check(opened, model, absent)
     kept = {tag: end for tag, end in model.items() if end[:3] >= spent}
     opened.drop(spent)
@@ -135,13 +139,13 @@ def test_shards_stay_within_their_size() -> None:
 def test_a_table_is_opened_whole(lacking: int) -> None:
     random = Random(2)
     rows = sorted(random.randbytes(19) for _ in range(40))
-    chunks = [(read_head(chunk), chunk) for chunk in Table.build(CODE, 19, rows).list_images()]
+    chunks = list(Table.build(CODE, 19, rows).list_images())
     assert len(chunks) == 8
-    assert Table.open(chunks).count == 40
+    assert open_table(chunks).count == 40
     others = [chunk for place, chunk in enumerate(chunks) if place != lacking]
     for wrong in (others, [*chunks, chunks[lacking]], [*others, others[0]], []):
         with pytest.raises(ValueError, match="one table"):
-            Table.open(wrong)
+            open_table(wrong)
 
 
 @pytest.mark.parametrize("place", [0, -1])
@@ -158,7 +162,7 @@ def test_a_shard_holds_no_row_of_another(place: int) -> None:
     chunks[chunks.index(other)] = b"".join((head, *sorted([*runs, lost])))
     assert whole in chunks
     with pytest.raises(ValueError, match="another"):
-        Table.open([(read_head(chunk), chunk) for chunk in chunks])
+        open_table(chunks)
 
 
 @pytest.mark.proves("K6")

@@ -210,12 +210,11 @@ def _index(layout: Layout, index: int, image: Image, beginnings: Sequence[int]) 
     _, width, bits = layout
     place_shift = 64 - bits - SIEVE_BITS
     bucket_shift = place_shift + PLACES_OF_A_BUCKET
-    starts = array("I")
-    row = 0
+    rows, row = [], 0
     for bucket in range(index << BUCKET_BITS, (index + 1) << BUCKET_BITS):
         row = bisect_left(beginnings, bucket << bucket_shift, row)
-        starts.append(HEAD_BYTES + row * width)
-    starts.append(HEAD_BYTES + len(beginnings) * width)
+        rows.append(row)
+    starts = array("I", [HEAD_BYTES + row * width for row in (*rows, len(beginnings))])
     digits = bytearray(b"0") * (1 << SIEVE_BITS)
     for number in beginnings:
         digits[~(number >> place_shift & LAST_PLACE)] = 49  # "1"

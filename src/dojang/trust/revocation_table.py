@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from dojang.oauth.feed import TAG_BYTES
 from dojang.trust.revocation_shards import (
@@ -34,6 +34,8 @@ from dojang.trust.revocation_shards import (
     splice,
     split,
 )
+
+T = TypeVar("T")
 
 ROWS_OF_A_SHARD: Final = 49_152  # on average at most, and when built half as many at least
 FEW: Final = 8  # rows are spliced into a shard that has as many times more
@@ -62,8 +64,8 @@ class Table:
         return cls(layout, [build_shard(layout, index, part) for index, part in parts])
 
     @classmethod
-    def open(cls, chunks: Sequence[tuple[Head, Image]]) -> Self:
-        """The table whose shards are `chunks`: all of them, in any order.
+    def open_in_steps(cls, chunks: Sequence[tuple[Head, Image]]) -> Generator[None, None, Self]:
+        """The table whose shards are `chunks`: all of them, in any order; a shard a step.
 
         Raises `ValueError` where they are not, whatever else their bytes may be.
         """
@@ -71,7 +73,7 @@ class Table:
         shards = []
         for head, image in sorted(chunks, key=lambda chunk: chunk[0].shard):
             shards.append(open_shard(head, image))
-            time.sleep(PAUSE)
+            yield
         return cls(chunks[0][0].layout, shards)
 
     def find(self, tag: bytes) -> bytes | None:
@@ -164,6 +166,17 @@ class Table:
 
     def _count_rows(self, shard: Shard) -> int:
         return (len(shard.image) - HEAD_BYTES) // self.width
+
+
+def run_steps(steps: Generator[None, None, T]) -> T:
+    """What `steps` lead to, with a pause after each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        time.sleep(PAUSE)
 
 
 def check_whole(heads: Sequence[Head]) -> None:

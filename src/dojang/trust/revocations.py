@@ -158,26 +158,27 @@ class RevocationView:
             rev = self._settle()
             return Snapshot(rev, list(list_chunks(self._settled)))
 
-    def take(self, chunks: Sequence[Image], *, rev: Rev) -> None:
-        """Take in a snapshot of `rev`, whose chunks are used where they lie. What was known stays
-        until it is forgotten: a database that went back must not bring back what it revoked.
+    def take(self, chunks: Sequence[Image] | Settled, *, rev: Rev) -> None:
+        """Take in a snapshot of `rev`, whose chunks are used where they lie; or were opened before.
+        What was known stays until it is forgotten: a database that went back must not bring back
+        what it revoked.
 
         Raises `ValueError` for what is no chunk; nothing has changed then.
         """
-        taken = open_chunks(chunks)
+        taken = chunks if isinstance(chunks, Settled) else open_chunks(chunks)
         with self._settling, self._writing:
             self._settled = unite(taken, self._settled)
             self._publish()
             self._move_to(rev)
         self._settle_unless_merged()
 
-    def rebase(self, chunks: Sequence[Image]) -> None:
+    def rebase(self, chunks: Sequence[Image] | Settled) -> None:
         """Take in a later snapshot of the same record of facts, in place of the last one that is
         shared, and keep only what is not in it.
 
         Raises `ValueError` for what is no chunk; nothing has changed then.
         """
-        base = open_chunks(chunks)
+        base = chunks if isinstance(chunks, Settled) else open_chunks(chunks)
         with self._settling:
             self._settle()
             settled = unite(base, leave_out(self._settled, base))

@@ -8,7 +8,7 @@ the code of its kind. Tables keep that time in steps of 256 s, rounded up.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import chain
 from mmap import mmap
 from typing import Final, NamedTuple, TypeAlias
@@ -28,7 +28,7 @@ from dojang.trust.revocation_shards import (
     read_head,
     read_rows,
 )
-from dojang.trust.revocation_table import Table, check_whole
+from dojang.trust.revocation_table import Table, check_whole, run_steps
 
 Facts: TypeAlias = dict[bytes, int]  # by tag
 
@@ -132,6 +132,11 @@ def is_burdened(settled: Settled, now: int) -> bool:
 
 def open_chunks(chunks: Sequence[Image]) -> Settled:
     """The facts of a snapshot, used where they lie. Raises `ValueError` for what is none."""
+    return run_steps(open_in_steps(chunks))
+
+
+def open_in_steps(chunks: Sequence[Image]) -> Generator[None, None, Settled]:
+    """As `open_chunks`, in steps of a few milliseconds."""
     by_code: dict[int, list[tuple[Head, Image]]] = {}
     for chunk in chunks:
         head = read_head(chunk)
@@ -142,7 +147,7 @@ def open_chunks(chunks: Sequence[Image]) -> Settled:
         if code not in _KINDS or {head.layout.width for head, _ in of_kind} != {_find_width(code)}:
             raise ValueError("a chunk holds no known kind of facts")
         if sum(head.rows for head, _ in of_kind) > MOST_FEW:
-            tables[_KINDS[code]] = Table.open(of_kind)
+            tables[_KINDS[code]] = yield from Table.open_in_steps(of_kind)
             continue
         check_whole([head for head, _ in of_kind])
         for head, image in of_kind:
