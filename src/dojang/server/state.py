@@ -28,6 +28,7 @@ from dojang.trust.revocations import RevocationView
 
 MOST_CLIENTS_HELD: Final = 50_000
 FACTS_AT_ONCE: Final = 2000
+PAUSE: Final = 0.05  # seconds
 NOWHERE: Final = Position(0, 0, -1, FIRST_DIGEST)
 BEHIND: Final = "the database (it is older than what its followers have seen; run dojang restore)"
 
@@ -121,7 +122,7 @@ class State:
         facts = await self._store.load_facts(log.last[0])
         for begins in range(0, len(facts), FACTS_AT_ONCE):
             if begins:
-                await asyncio.sleep(0)
+                await asyncio.sleep(PAUSE if view.crowded else 0)
             for fact in facts[begins : begins + FACTS_AT_ONCE]:
                 tag = self._tagger.tag(fact.kind, fact.identifier)
                 record = Record(fact.kind, tag, fact.forget_after)

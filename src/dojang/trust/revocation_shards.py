@@ -17,7 +17,8 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from itertools import accumulate, islice
+from functools import reduce
+from itertools import accumulate, groupby, islice
 from mmap import mmap
 from operator import add, lt
 from struct import Struct
@@ -161,12 +162,11 @@ def merge(layout: Layout, index: int, shard: Shard, rows: Sequence[bytes]) -> Sh
     new = set(rows).difference(old)
     if not new:
         return shard
-    merged: list[bytes] = []
-    for row in sorted([*old, *sorted(new)]):
-        if merged and merged[-1][:TAG_BYTES] == row[:TAG_BYTES]:
-            merged[-1] = join_rows(merged[-1], row)
-        else:
-            merged.append(row)
+    merged = sorted([*old, *sorted(new)])
+    if len({row[:TAG_BYTES] for row in merged}) < len(merged):
+        merged = [
+            reduce(join_rows, same) for _, same in groupby(merged, lambda row: row[:TAG_BYTES])
+        ]
     return build_shard(layout, index, merged)
 
 

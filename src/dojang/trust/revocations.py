@@ -37,6 +37,7 @@ from dojang.trust.settled_facts import (
 )
 
 MOST_RECENT: Final = 32_768  # facts, then they are settled
+MOST_WAITING: Final = 8 * MOST_RECENT
 
 
 class Snapshot(NamedTuple):
@@ -122,6 +123,11 @@ class RevocationView:
             self._move_to(last)
         if len(recent) > MOST_RECENT:
             self._settle_aside()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether facts come faster than they are settled: who loads many should pause."""
+        return len(self._recent) > MOST_WAITING
 
     def reach(self, rev: Rev) -> None:
         """Nothing that is still remembered was revoked up to `rev`."""
