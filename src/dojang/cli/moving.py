@@ -60,7 +60,7 @@ async def move_to(config: Config, target: str) -> Moved:
 def _show_progress() -> Iterator[Progress]:
     """A bar on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
-        yield lambda what, done, total: None
+        yield _show_nothing
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -72,3 +72,7 @@ def _show_progress() -> Iterator[Progress]:
         yield lambda what, done, total: bars.update(
             bar, description=what, completed=done, total=total
         )
+
+
+def _show_nothing(what: str, done: int, total: int) -> None:
+    """Nobody looks."""

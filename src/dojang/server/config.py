@@ -57,6 +57,16 @@ class Storage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"Storage({self.url.partition(':')[0]})"
 
 
+class Redis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`url`: `redis://…`, `rediss://…` or `unix://…`, by which nodes tell each other of commits; it
+    may carry a password."""
+
+    url: str = ""
+
+    def __repr__(self) -> str:
+        return "Redis()"
+
+
 class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`encryption_key`: the base64url of the 32 bytes that every private key is sealed under.
     `witness`: the file that says how far the database was."""
@@ -91,13 +101,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     issuer: str
     listen: Listen = Listen()
     storage: Storage = Storage()
+    redis: Redis = Redis()
     keys: Keys = Keys()
     operator: Operator = Operator()
     log: Log = Log()
     trusted_proxies: tuple[str, ...] = ()
 
 
-SECRETS = frozenset({"storage.url", "keys.encryption_key", "operator.client_secret"})
+SECRETS = frozenset({"storage.url", "redis.url", "keys.encryption_key", "operator.client_secret"})
 
 
 def parse_address(text: str) -> Address:
@@ -135,6 +146,12 @@ def parse_encryption_key(text: str) -> bytes:
     if len(key) != ENCRYPTION_KEY_BYTES:
         raise BadEncryptionKey
     return key
+
+
+def check_redis(url: str) -> None:
+    """Raises `ValueError` unless `url` is empty or the address of a Redis."""
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("begins with none of redis://, rediss:// and unix://")
 
 
 def check_issuer_setting(issuer: str) -> None:

@@ -89,8 +89,8 @@ async def move(
     check: Callable[[Position], None],
     progress: Progress,
 ) -> Moved:
-    """Move what is in the file to the PostgreSQL database at `url`, which is empty. `check` is given the position of the file and may refuse it; `event` says in
-    the audit trail who did it.
+    """Move what is in the file to the PostgreSQL database at `url`, which is empty. `check` is
+    given the position of the file and may refuse it; `event` says in the audit trail who did it.
 
     Raises `StoreInUse`, `SchemaOutdated`, `MovedAway`, `NotMovable`, `Unavailable`, and what
     `check` raises.
