@@ -45,7 +45,7 @@ class Bell:
         self._rung.set()
 
     async def wait(self) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(20):
             await self._rung.wait()
         self._rung.clear()
 
@@ -53,7 +53,7 @@ class Bell:
 async def tell_until_heard(teller: RedisHints, bell: Bell) -> None:
     """A hint may be lost; the next one is not, once Redis is there."""
     count = bell.count
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(20):
         while bell.count == count:
             teller.tell()
             await asyncio.sleep(0.02)
@@ -144,7 +144,7 @@ async def test_a_password_is_in_no_log(
 ) -> None:
     store = await open_store(postgres_url, redis="redis://dojang:hunter2@127.0.0.1:1/0")
     await store.commit([make_fact("t")])
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(20):
         while "Redis fails" not in caplog.text:
             await asyncio.sleep(0.01)
     await store.close()
