@@ -88,7 +88,7 @@ class RevocationView:
     def __init__(self, tagger: Tagger) -> None:
         self.as_of = Rev(0, 0)
         self._tag = tagger.tag
-        self._tag_token = tagger.of_kind(FactKind.TOKEN)
+        self.tag_token = tagger.of_kind(FactKind.TOKEN)
         self._known: dict[tuple[object, ...], tuple[tuple[FactKind, ...], tuple[bytes, ...]]] = {}
         self._held = _Held({}, {}, (), ())
         self.renew()
@@ -123,7 +123,7 @@ class RevocationView:
             known = self._known.get(named)
         if known is None:
             known = self._tag_others(named)
-        return Marks(pack_rev(rev), self._tag_token(own) if type(own) is str else None, *known)
+        return Marks(pack_rev(rev), self.tag_token(own) if type(own) is str else None, *known)
 
     def _tag_others(
         self, named: tuple[object, ...]
