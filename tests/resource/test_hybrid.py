@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dojang.jose import base64url
 from dojang.jose.keys import SigningKey
 from dojang.oauth.feed import Record
 from dojang.oauth.revocation_fact import FactKind
@@ -142,6 +143,31 @@ def test_a_fact_of_any_kind_ends_what_it_names(
     assert asked(issuer) == 0
 
 
+ORDER_OF_P256 = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def twin(token: str) -> str:
+    """The same token under the other signature that fits: (r, n - s) for (r, s)."""
+    signing_input, _, segment = token.rpartition(".")
+    signature = base64url.decode(segment)
+    s = ORDER_OF_P256 - int.from_bytes(signature[32:], "big")
+    return f"{signing_input}.{base64url.encode(signature[:32] + s.to_bytes(32, 'big'))}"
+
+
+@pytest.mark.proves("V3", "C92")
+def test_a_fact_ends_every_text_of_a_token(
+    issuer: ScriptedIssuer, verifier: HybridVerifier, verify: Verify
+) -> None:
+    token = issuer.token(jti="two-faced")
+    texts = [token, twin(token)]
+    for text in texts * 2:
+        verify(verifier, text)
+    issuer.revoke(FactKind.TOKEN, "two-faced")
+    poll(verifier)
+    for text in texts:
+        assert reason_of(lambda: verify(verifier, text)) is RefusalReason.REVOKED  # noqa: B023
+
+
 @pytest.mark.proves("V3")
 @pytest.mark.parametrize("kind", FactKind)
 def test_a_fact_about_others_ends_nothing(
@@ -166,6 +192,7 @@ def test_order_decides_and_not_clocks(
     follower.poll()
     assert reason_of(lambda: verifier.verify(before)) is RefusalReason.REVOKED
     assert verifier.verify(after).token_id == "after"
+    assert reason_of(lambda: verifier.verify(before)) is RefusalReason.REVOKED
 
 
 @pytest.mark.proves("C92", "V3")
@@ -444,15 +471,16 @@ class Interrupted(RevocationView):
 
     def find_killer(self, marks: Marks) -> FactKind | None:
         found = super().find_killer(marks)
-        meanwhile, self.meanwhile = self.meanwhile, None
-        if meanwhile is not None:
+        if marks.token is not None and self.meanwhile is not None:  # the last that is asked
+            meanwhile, self.meanwhile = self.meanwhile, None
             meanwhile()
         return found
 
 
 @pytest.mark.proves("C92", "V3")
+@pytest.mark.parametrize("kind", [FactKind.TOKEN, FactKind.GRANT])
 def test_a_fact_that_comes_while_a_token_is_looked_up_is_not_missed(
-    issuer: ScriptedIssuer, follower: Follower, verifier: HybridVerifier
+    issuer: ScriptedIssuer, follower: Follower, verifier: HybridVerifier, kind: FactKind
 ) -> None:
     view = follower.view
     assert view is not None
@@ -467,12 +495,12 @@ def test_a_fact_that_comes_while_a_token_is_looked_up_is_not_missed(
     polling = Thread(target=learn)
 
     def meanwhile() -> None:
-        issuer.revoke(FactKind.TOKEN, "raced")
+        issuer.revoke(kind, "raced")
         polling.start()
         applied.wait(0.1)  # it cannot be proven before the look-up is over
 
     view.meanwhile = meanwhile
-    token = issuer.token(jti="raced", rev=[1, 0])
+    token = issuer.token(jti="raced", grant="raced")
     verifier.verify(token)
     polling.join(10)
     assert reason_of(lambda: verifier.verify(token)) is RefusalReason.REVOKED
@@ -515,13 +543,18 @@ def test_only_so_many_tokens_are_kept_warm(issuer: ScriptedIssuer, follower: Fol
             local=local, introspection=asking.build(expect), follower=follower, clock=issuer.clock
         )
         follower.poll()
-        for number in range(9):
-            token = issuer.token(jti=f"jti-{number}")
+        for number in range(30):
+            token = issuer.token(jti=f"jti-{size}-{number}", sid=f"session-{number // 3}")
             verifier.verify(token)
             verifier.verify(token)
+            if number % 5 == 0:
+                issuer.revoke(FactKind.SESSION, f"session-{number // 3}")
+                issuer.revoke(FactKind.TOKEN, f"jti-{size}-{number}")
+                follower.poll()
             living = verifier._living
-            assert len(living.tokens) <= size
-            assert len(living._named) <= 6 * size
+            assert max(len(living.tokens), len(living._by_own_tag)) <= size
+            assert len(living._families) <= size
+            assert len(living._tags) <= 9 * size
 
 
 @pytest.mark.proves("C92", "V3")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 from dojang.clock import SYSTEM_CLOCK, Clock
-from dojang.oauth.revocation_fact import Rev
 from dojang.resource.admission import Admission, Admitted
 from dojang.resource.errors import Refusal, RefusalReason, Unavailable
 from dojang.resource.expect import Expect
@@ -21,6 +20,7 @@ from dojang.resource.verified import VerifiedToken
 from dojang.trust.feed_exchange import Proof
 from dojang.trust.feed_status import FeedStatus
 from dojang.trust.follower import Follower
+from dojang.trust.marks import NUMBER_BITS
 
 _LOOK_EVERY: Final = 1.0  # seconds
 
@@ -120,11 +120,9 @@ class HybridVerifier:
             and living.expect is self._local._expect  # noqa: SLF001  a property takes a tenth of it
         ):
             found = living.tokens.get(token)
-            if found is not None:
-                verified, first, last = found
-                if first <= now + self._offset < last:
-                    self._decided += 1
-                    return verified
+            if found is not None and found[5] <= now + self._offset < found[4]:
+                self._decided += 1
+                return found[0]
         admission, admitted = self._local.admit(token)
         if self._must_ask(token, admission, admitted, staleness, when_stale):
             self._introspection.verify(token, staleness=self._find_bound(staleness))
@@ -143,7 +141,7 @@ class HybridVerifier:
             and living.expect is self._local._expect  # noqa: SLF001
         ):
             found = living.tokens.get(token)
-            if found is not None and found[1] <= now + self._offset < found[2]:
+            if found is not None and found[5] <= now + self._offset < found[4]:
                 self._decided += 1
                 return found[0]
         admission, admitted = await self._local.admit_async(token)
@@ -183,8 +181,7 @@ class HybridVerifier:
         rev = _parse_rev(admitted[6].claims.get("rev"))
         view = follower.view
         if rev is not None and view is not None:
-            marks = view.mark(rev, {**admitted[6].claims, "kid": admitted[7]})
-            if self._living.find_killer(token, admission, admitted, marks, view) is not None:
+            if self._living.find_whether_dead(token, admission, admitted, rev, view):
                 raise Refusal(RefusalReason.REVOKED)
             if fresh:
                 self._decided += 1
@@ -213,10 +210,10 @@ class HybridVerifier:
         self._look_at = now + _LOOK_EVERY
 
 
-def _parse_rev(value: object) -> Rev | None:
-    """The position a token was allowed at; None for tokens that no feed is about."""
+def _parse_rev(value: object) -> int | None:
+    """The position a token was allowed at, as one number; None for tokens that no feed is about."""
     if type(value) is list and len(value) == 2:
         epoch, number = value
-        if type(epoch) is int and type(number) is int and epoch >= 0 and number >= 0:
-            return Rev(epoch, number)
+        if type(epoch) is int and type(number) is int and epoch >= 0 <= number < 1 << NUMBER_BITS:
+            return epoch << NUMBER_BITS | number
     return None

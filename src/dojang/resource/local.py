@@ -124,20 +124,22 @@ class LocalVerifier:
 
     def admit(self, token: str) -> tuple[Admission, Admitted]:
         """As `verify`, with all that is known of the token and under what: for further checks."""
-        admission = self._find_admission()
+        now = self._now()
+        admission = self._find_admission(now)
         if admission is not None:
             try:
-                return admission, admission.admit(token, now=self._now())
+                return admission, admission.admit(token, now=now)
             except UnknownKey:
                 pass
         return self._wait(self._verify(token))
 
     async def admit_async(self, token: str) -> tuple[Admission, Admitted]:
         """As `admit`, without blocking the loop."""
-        admission = self._find_admission()
+        now = self._now()
+        admission = self._find_admission(now)
         if admission is not None:
             try:
-                return admission, admission.admit(token, now=self._now())
+                return admission, admission.admit(token, now=now)
             except UnknownKey:
                 pass
         flow = self._verify(token)
@@ -184,14 +186,14 @@ class LocalVerifier:
             raise Unavailable(f"the key set of {self._expect.issuer}")
         raise Refusal(RefusalReason.UNKNOWN_KEY)
 
-    def _find_admission(self) -> Admission | None:
+    def _find_admission(self, now: float) -> Admission | None:
         """The one that is good now; None where keys are to be looked at first."""
         admission = self._admission
         if (
             admission is not None
             and admission.keys is self._source.keys
             and admission.expect is self._expect
-            and self._looked_at <= self._now() < self._look_at
+            and self._looked_at <= now < self._look_at
         ):
             return admission
         return None

@@ -26,8 +26,8 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
     """The token, or None whatever is wrong with it. The barrier was reached before.
 
     1. this server made it; 2. it has not expired; 3. no later fact names it, its grant, its
-    client, its subject, its key or everything; 4. its resource exists; 5. its client exists and is enabled,
-    and 6. still holds the grant. Raises `Unavailable`.
+    client, its subject, its key or everything; 4. its resource exists; 5. its client exists and is
+    enabled, and 6. still holds the grant. Raises `Unavailable`.
     """
     state = provider.state
     presented = state.tokens.parse(token, now=now)

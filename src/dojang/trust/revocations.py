@@ -64,6 +64,7 @@ class RevocationView:
 
     def __init__(self, tagger: Tagger) -> None:
         self.mark: Final = Marker(tagger).mark
+        self.tag_token: Final = tagger.of_kind(FactKind.TOKEN)
         self.as_of = Rev(0, 0)
         self._end = 0  # as one number
         self._recent: Facts = {}
