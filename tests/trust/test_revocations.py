@@ -18,6 +18,7 @@ from dojang.trust import marks, revocation_table, revocations, settled_facts
 from dojang.trust.marks import CLAIM_OF
 from dojang.trust.revocation_shards import Image
 from dojang.trust.revocations import RevocationView
+from dojang.trust.settled_facts import Facts, Settled, settle
 
 BEGINNING = Rev(0, 0)
 TAGGER = Tagger(bytes(range(32)))
@@ -579,6 +580,23 @@ def make_facts(first: int, last: int) -> list[Fact]:
 
 def fail(*_: object) -> None:
     raise MemoryError
+
+
+@pytest.mark.parametrize("kind", [FactKind.TOKEN, FactKind.CLIENT])
+@pytest.mark.proves("K6")
+def test_what_is_being_settled_is_known(monkeypatch: pytest.MonkeyPatch, kind: FactKind) -> None:
+    view = make_view(1, kind=kind)
+    found = []
+
+    def look_and_settle(settled: Settled, moving: Facts, *, now: int) -> Settled:
+        found.append(find_killer(view, BEGINNING, {CLAIM_OF[kind]: "0"}))
+        assert len(view) == 1
+        return settle(settled, moving, now=now)
+
+    monkeypatch.setattr(revocations, "settle", look_and_settle)
+    view.settle()
+    assert found == [kind]
+    assert find_killer(view, BEGINNING, {CLAIM_OF[kind]: "0"}) is kind
 
 
 @pytest.mark.proves("K6", "F18")
