@@ -9,6 +9,7 @@
  *   PUT_BACK  an old database takes the place of the present one: copied back, or a failover that
  *             loses a tail
  *   UNNOTED   the head noted beside the key-encryption key is lost together with the database
+ *   PROMOTE   a standby that has all that was acknowledged takes over: an epoch begins, tokens live
  *   KEYS      a signing key leaks, and whoever has it writes tokens as he likes
  *   CALM      faults come to an end: for what must happen at last
  *
@@ -178,6 +179,7 @@ typedef Token {
 Token tokens[TOKENS];
 byte since;  /* one more than the ticks since rows were last revoked and acknowledged */
 bit pending; /* rows are revoked and it is not yet acknowledged */
+bit unacknowledged; /* the last fact is */
 bit forked;  /* an outage: from an old database put back to the next epoch */
 bit told;    /* a follower has shown a node what was lost */
 
@@ -253,7 +255,8 @@ inline acknowledge() {
   :: else -> break
   od;
   since = (pending && SPOILED -> 1 : 0);
-  pending = 0
+  pending = 0;
+  unacknowledged = 0
 }
 
 /* --- what every request to a node begins with --------------------------------------------------- */
@@ -440,6 +443,9 @@ proctype Revoking() {
         generation++
 #endif
       fi;
+#ifdef PROMOTE
+      unacknowledged = 1;
+#endif
 #ifdef PUT_BACK
       copy(committed, db)
 #endif
@@ -516,7 +522,7 @@ inline begin_epoch() {
   told = 0
 }
 
-#if defined(CRASH) || defined(RESTORE) || defined(PUT_BACK)
+#if defined(CRASH) || defined(RESTORE) || defined(PUT_BACK) || defined(PROMOTE)
 #define OPERATORS
 #endif
 
@@ -552,6 +558,26 @@ proctype Operating() {
       rows = backup_rows;
       generation = backup_generation;
       begin_epoch()
+    }
+#endif
+#ifdef PROMOTE
+  :: atomic {
+      epochs > 0;
+      epochs--;
+      if
+      :: unacknowledged -> /* and has not this one */
+        rows = rows | ((db.facts & 7) == CLIENT);
+        db.facts = db.facts >> 6;
+        db.head--;
+        tokens[0].dead = (tokens[0].dead == PENDING -> 0 : tokens[0].dead);
+        pending = 0;
+        unacknowledged = 0;
+        history = 1
+      :: skip
+      fi;
+      last_epoch++;
+      db.epoch = last_epoch;
+      generation = generation + 8
     }
 #endif
 #ifdef PUT_BACK
@@ -637,13 +663,24 @@ inline drop(i) {
   answers[i].at.facts = 0
 }
 
+#ifdef BROKEN_WITNESS_KEYS
+#define WITNESS_IS_PROVEN && follower.at.epoch == db.epoch
+#else
+#define WITNESS_IS_PROVEN
+#endif
+
 inline answer(i, slot) {
   reach_barrier(i);
 #ifdef BROKEN_WITNESS
   told = told || (follower.witness && WENT_BACK(follower.at, db));
 #else
   if
-  :: !STOPPED(i) && follower.witness && WENT_BACK(follower.at, db) -> STOPPED(i) = 1; told = 1
+#ifdef BROKEN_WITNESS_KEYS
+  :: follower.witness && follower.at.epoch > db.epoch -> told = 1 /* signed with a later key */
+#endif
+  :: !STOPPED(i) && follower.witness && WENT_BACK(follower.at, db) WITNESS_IS_PROVEN ->
+    STOPPED(i) = 1;
+    told = 1
   :: else
   fi;
 #endif
