@@ -15,9 +15,11 @@ from pathlib import Path
 
 from bench.endpoints import measure_endpoints
 from bench.figures import FIGURES, PROCESS, SERVER, Measured, find_figures
+from bench.hybrid import measure_hybrid
 from bench.install import install_node_peers, install_python_peers, node_versions
 from bench.machine import BenchBroken, describe_machine, describe_versions
 from bench.ours import build_ours
+from bench.plane import FULL_PLANE, QUICK_PLANE, PlanePlan, measure_plane
 from bench.report import build_report, print_table
 from bench.servers import AuthorizationServer, build_peer
 from bench.start import measure_processes
@@ -33,15 +35,32 @@ class Plan:
     server_seconds: int
     warm_up_seconds: int
     starts: int
+    plane: PlanePlan
 
 
-FULL = Plan(verify_rounds=61, server_rounds=9, server_seconds=2, warm_up_seconds=8, starts=15)
-QUICK = Plan(verify_rounds=9, server_rounds=3, server_seconds=1, warm_up_seconds=3, starts=3)
+FULL = Plan(
+    verify_rounds=61,
+    server_rounds=9,
+    server_seconds=2,
+    warm_up_seconds=8,
+    starts=15,
+    plane=FULL_PLANE,
+)
+QUICK = Plan(
+    verify_rounds=9,
+    server_rounds=3,
+    server_seconds=1,
+    warm_up_seconds=3,
+    starts=3,
+    plane=QUICK_PLANE,
+)
 
 
 def measure(wanted: frozenset[str], plan: Plan, folder: Path) -> Iterator[Measured]:
     """The wanted figures, one after the other."""
+    yield from measure_plane(wanted, plan.plane, folder=folder)
     yield from measure_verify(wanted, rounds=plan.verify_rounds, folder=folder)
+    yield from measure_hybrid(wanted, rounds=plan.verify_rounds, folder=folder)
     if not wanted & {figure.name for figure in (*SERVER, *PROCESS)}:
         return
     servers: list[AuthorizationServer] = [build_ours(folder), build_peer(folder)]

@@ -9,13 +9,16 @@ from __future__ import annotations
 import base64
 import gc
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dojang.resource import Follower, HybridVerifier
     from dojang.resource.local import LocalVerifier
 
 Check = Callable[[str], object]
@@ -104,6 +107,59 @@ def build_warm(algorithm: str, jwk: dict[str, Any], issuer: str, audience: str) 
     return prepare
 
 
+def build_hybrid(algorithm: str, jwk: dict[str, Any], issuer: str, audience: str) -> Prepared:
+    """As `local`, and asked of the view that the feed at FEEDER fills."""
+    follower = _find_follower(issuer)
+
+    def prepare(tokens: Sequence[str]) -> Callable[[], None]:
+        verify = _build_hybrid_verifier(algorithm, jwk, audience, follower).verify
+        return _over(verify)(tokens)
+
+    return prepare
+
+
+def build_hybrid_warm(algorithm: str, jwk: dict[str, Any], issuer: str, audience: str) -> Prepared:
+    """As `warm`, and asked of the view that the feed at FEEDER fills."""
+    verifier = _build_hybrid_verifier(algorithm, jwk, audience, _find_follower(issuer))
+
+    def prepare(tokens: Sequence[str]) -> Callable[[], None]:
+        for token in tokens:
+            verifier.verify(token)
+        return _over(verifier.verify)([_fresh(token) for token in tokens])
+
+    return prepare
+
+
+@cache
+def _find_follower(issuer: str) -> Follower:
+    """One for the process, that has learned all there is."""
+    from dojang.resource import ClientSecretBasic, FeedState, Follower
+
+    feeder = json.loads(os.environ["FEEDER"])
+    follower = Follower(
+        issuer,
+        credentials=ClientSecretBasic(feeder["client_id"], feeder["secret"]),
+        fetch_from=f"http://{feeder['address']}",
+    )
+    follower.look()
+    while follower.status().state is not FeedState.FRESH:
+        time.sleep(0.01)
+    return follower
+
+
+def _build_hybrid_verifier(
+    algorithm: str, jwk: dict[str, Any], audience: str, follower: Follower
+) -> HybridVerifier:
+    """It refuses where the view is too old: no request is decided by anything else unseen."""
+    from dojang.resource import ClientSecretBasic, HybridVerifier, IntrospectionVerifier, WhenStale
+
+    local = _build_local_verifier(algorithm, jwk, follower.issuer, audience)
+    asking = IntrospectionVerifier(local.expect, credentials=ClientSecretBasic("nobody", "nothing"))
+    return HybridVerifier(
+        local=local, introspection=asking, follower=follower, when_stale=WhenStale.REFUSE
+    )
+
+
 def _build_local_verifier(
     algorithm: str, jwk: dict[str, Any], issuer: str, audience: str
 ) -> LocalVerifier:
@@ -155,6 +211,8 @@ BUILD = {
     "dojang": build_dojang,
     "local": build_local,
     "warm": build_warm,
+    "hybrid": build_hybrid,
+    "hybrid-warm": build_hybrid_warm,
     "pyjwt": build_pyjwt,
     "joserfc": build_joserfc,
 }

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.figures import SERVER, Measured
+from bench.figures import SERVER, Figure, Measured
 from bench.load import Call, Load, put_load, send
 from bench.machine import BenchBroken, processor_seconds
 from bench.rounds import Interval, alternate, interval, ratio
@@ -43,6 +43,11 @@ class Side:
         self.p50.append(load.p50)
         self.p99.append(load.p99)
 
+    def describe(self, *, per_core: bool) -> str:
+        if per_core:
+            return f"{interval(self.processor).median:.0f} µs a request"
+        return f"{self.summary()['rate']:,.0f} /s"
+
     def summary(self) -> dict[str, float]:
         return {
             "rate": round(interval(list(self.rates.values())).median, 1),
@@ -65,29 +70,55 @@ def measure_endpoints(
     for figure in SERVER:
         if figure.name not in wanted:
             continue
-        endpoint = ENDPOINTS[figure.name]
-        sides: dict[str, Side] = defaultdict(Side)
-        calls = {server.name: endpoint.build(server) for server in servers}
-        for server in servers:  # unmeasured: Node compiles for seconds
-            put_load(server.origin, calls[server.name], seconds=warm_up_seconds, folder=folder)
-        for number, server in alternate(servers, rounds):
-            check_answer(server, endpoint, calls[server.name], number)
-            before = processor_seconds(server.process.pid)
-            load = put_load(server.origin, calls[server.name], seconds=seconds, folder=folder)
-            spent = processor_seconds(server.process.pid) - before
-            sides[server.name].add(number, load, spent)
-        ours, theirs = (sides[server.name] for server in servers)
-        yield Measured(
+        yield compare(
             figure,
-            ratio(ours.rates, theirs.rates),
-            rounds,
-            ours=f"{ours.summary()['rate']:,.0f} /s",
-            theirs=f"{theirs.summary()['rate']:,.0f} /s",
-            detail={
-                **{server.name: sides[server.name].summary() for server in servers},
-                "processor_ratio": asdict(_processor_ratio(ours, theirs)),
-            },
+            ENDPOINTS[figure.name],
+            servers,
+            rounds=rounds,
+            seconds=seconds,
+            warm_up_seconds=warm_up_seconds,
+            folder=folder,
         )
+
+
+def compare(
+    figure: Figure,
+    endpoint: Endpoint,
+    servers: Sequence[AuthorizationServer],
+    *,
+    rounds: int,
+    seconds: int,
+    warm_up_seconds: int,
+    folder: Path,
+    per_core: bool = False,
+) -> Measured:
+    """One figure of two running servers: the ratio of their rates or, `per_core`, of what each
+    answers in a second of its own processor time."""
+    sides: dict[str, Side] = defaultdict(Side)
+    calls = {server.name: endpoint.build(server) for server in servers}
+    for server in servers:  # unmeasured: Node compiles for seconds
+        put_load(server.origin, calls[server.name], seconds=warm_up_seconds, folder=folder)
+    for number, server in alternate(servers, rounds):
+        check_answer(server, endpoint, calls[server.name], number)
+        before = processor_seconds(server.process.pid)
+        load = put_load(server.origin, calls[server.name], seconds=seconds, folder=folder)
+        spent = processor_seconds(server.process.pid) - before
+        sides[server.name].add(number, load, spent)
+    ours, theirs = (sides[server.name] for server in servers)
+    by_processor = _processor_ratio(ours, theirs)
+    by_rate = ratio(ours.rates, theirs.rates)
+    return Measured(
+        figure,
+        by_processor if per_core else by_rate,
+        rounds,
+        ours=ours.describe(per_core=per_core),
+        theirs=theirs.describe(per_core=per_core),
+        detail={
+            **{server.name: sides[server.name].summary() for server in servers},
+            "processor_ratio": asdict(by_processor),
+            "rate_ratio": asdict(by_rate),
+        },
+    )
 
 
 def _processor_ratio(ours: Side, theirs: Side) -> Interval:

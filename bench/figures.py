@@ -62,6 +62,14 @@ def _verify_figures() -> Iterable[Figure]:
     yield Figure("warm-fast-jwt", "warm verify, LocalVerifier : fast-jwt cached (Node)")
 
 
+def _hybrid_figures() -> Iterable[Figure]:
+    busy = "1,000 facts/s, 10^6 held"
+    yield Figure("hybrid-warm-idle", "warm HybridVerifier, idle feed : LocalVerifier", 1 / 1.08)
+    yield Figure("hybrid-warm-busy", f"warm HybridVerifier, {busy} : LocalVerifier", 1 / 1.15)
+    yield Figure("hybrid-cold-idle", "cold HybridVerifier, idle feed : LocalVerifier")
+    yield Figure("hybrid-cold-busy", f"cold HybridVerifier, {busy} : LocalVerifier", 1 / 1.03)
+
+
 def _server_figures() -> Iterable[Figure]:
     peer = "oidc-provider"
     yield Figure("token-es256", f"POST /token, ES256 JWT : {peer}", 4.0)
@@ -79,10 +87,50 @@ def _process_figures() -> Iterable[Figure]:
     yield Figure("memory-peer", "the same, oidc-provider", None, "MB")
 
 
+def _push_figures() -> Iterable[Figure]:
+    for followers, milliseconds in ((10, 2.0), (100, 10.0), (1000, 30.0)):
+        who = "1,000 followers in 16 processes" if followers == 1000 else f"{followers} followers"
+        what = f"revocation accepted to refused, {who}, p99"
+        yield Figure(f"push-{followers}", what, milliseconds, "ms")
+        cost = f"processor time a page and follower, {who}"
+        yield Figure(f"push-{followers}-processor", cost, 150.0, "µs")
+
+
+def _view_figures() -> Iterable[Figure]:
+    yield Figure("view-bytes", "a revoked token in a view of 10^7", 20.0, "B")
+    yield Figure("view-miss", "to look for a token there : to verify ES256, cold", 3.0, "%")
+    yield Figure("view-mark", "the same with the tags made first", None, "%")
+    yield Figure("view-gap", "an event loop waits while 10^6 facts are mapped", None, "ms")
+
+
+def _catch_up_figures() -> Iterable[Figure]:
+    yield Figure("catch-up", "a follower that missed 10^6 facts is fresh again after", None, "s")
+    yield Figure("restart", "1,000 followers are fresh after a restart of the server", 5.0, "s")
+
+
+def _size_figures() -> Iterable[Figure]:
+    sizes = "10^6 clients : 10^3"
+    yield Figure("size-introspect", f"POST introspection, opaque, {sizes}", 0.8)
+    yield Figure("size-token", f"POST /token, ES256 JWT, {sizes}", 0.8)
+    yield Figure("size-bytes", "the database grows by a token issued", 0.0, "B")
+
+
+def _node_figures() -> Iterable[Figure]:
+    yield Figure("node-introspect", "POST introspection, opaque, PostgreSQL : SQLite", 0.85)
+    yield Figure("node-token", "POST /token, ES256 JWT, PostgreSQL : SQLite", 0.85)
+
+
 VERIFY = tuple(_verify_figures())
+HYBRID = tuple(_hybrid_figures())
 SERVER = tuple(_server_figures())
 PROCESS = tuple(_process_figures())
-FIGURES = {figure.name: figure for figure in (*VERIFY, *SERVER, *PROCESS)}
+PUSH = tuple(_push_figures())
+VIEW = tuple(_view_figures())
+CATCH_UP = tuple(_catch_up_figures())
+SIZE = tuple(_size_figures())
+NODE = tuple(_node_figures())
+PLANE = (*PUSH, *CATCH_UP, *VIEW, *SIZE, *NODE)
+FIGURES = {figure.name: figure for figure in (*VERIFY, *HYBRID, *SERVER, *PROCESS, *PLANE)}
 
 
 def find_figures(names: Iterable[str]) -> frozenset[str]:

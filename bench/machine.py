@@ -46,6 +46,11 @@ def resident_megabytes(pid: int) -> float:
     raise BenchBroken(f"process {pid} says nothing about its memory")
 
 
+def load_average() -> float:
+    """How many processes have wanted to run in the last minute."""
+    return round(os.getloadavg()[0], 2)
+
+
 def describe_machine() -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
@@ -53,7 +58,7 @@ def describe_machine() -> dict[str, Any]:
         "server_core": server_core(),
         "load_core": load_core(),
         "kernel": platform.release(),
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": load_average(),
         "system": _line("/etc/os-release", "PRETTY_NAME=").strip('"'),
     }
 

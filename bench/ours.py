@@ -42,22 +42,28 @@ class Ours:
     paths: Paths = PATHS
 
 
-def build_ours(folder: Path) -> Ours:
-    """An installation with clients and resources, ready to start. Raises `BenchBroken`."""
-    home = folder / "dojang"
+def build_ours(folder: Path, *, name: str = "dojang", database: str | None = None) -> Ours:
+    """An installation with clients and resources, ready to start, in `folder`/`name`; on an empty
+    PostgreSQL `database` (its address) where one is given. Raises `BenchBroken`."""
+    home = folder / name
     public, management = free_port(), free_port()
-    addresses = ["--public", f"127.0.0.1:{public}", "--management", f"127.0.0.1:{management}"]
-    _dojang(folder, "init", str(home), *addresses)
+    options = ["--public", f"127.0.0.1:{public}", "--management", f"127.0.0.1:{management}"]
+    if database is not None:
+        address = folder / f"{name}.url"
+        address.write_text(database)
+        address.chmod(0o600)
+        options += ["--storage-url-file", str(address)]
+    _dojang(folder, "init", str(home), *options)
     introspector = _add_client(home, INTROSPECTOR, [])
-    for name, value in FORMATS.items():
+    for form, value in FORMATS.items():
         written = ["--format", "opaque"] if value == "opaque" else ["--algorithm", value]
         scopes = [option for scope in SCOPES for option in ("--scope", scope)]
         asker = ["--introspector", INTROSPECTOR]
-        _dojang(home, "resource", "add", resource_of(name), *written, *scopes, *asker)
-    grants = [f"{resource_of(name)}={','.join(SCOPES)}" for name in FORMATS]
+        _dojang(home, "resource", "add", resource_of(form), *written, *scopes, *asker)
+    grants = [f"{resource_of(form)}={','.join(SCOPES)}" for form in FORMATS]
     clients = [_add_client(home, f"client-{number}", grants) for number in range(CLIENTS)]
-    process = Process([PROGRAM, "serve"], home, {}, folder / "dojang.log", public)
-    return Ours(process, f"http://127.0.0.1:{public}", clients, introspector)
+    process = Process([PROGRAM, "serve"], home, {}, folder / f"{name}.log", public)
+    return Ours(process, f"http://127.0.0.1:{public}", clients, introspector, name)
 
 
 def _add_client(home: Path, client_id: str, grants: Sequence[str]) -> Credentials:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
         ClientSecretPost,
         CookieToken,
         Expect,
+        FeedState,
+        FeedStatus,
         FixedKeys,
+        Follower,
         HeaderToken,
         Hybrid,
         HybridVerifier,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
         Rule,
         VerifiedToken,
         Verifier,
+        WhenStale,
     )
 
 __all__ = [
@@ -42,7 +46,10 @@ __all__ = [
     "ClientSecretPost",
     "CookieToken",
     "Expect",
+    "FeedState",
+    "FeedStatus",
     "FixedKeys",
+    "Follower",
     "HeaderToken",
     "Hybrid",
     "HybridVerifier",
@@ -63,6 +70,7 @@ __all__ = [
     "Unavailable",
     "VerifiedToken",
     "Verifier",
+    "WhenStale",
 ]
 
 _CLIENT: Final = frozenset({"TokenRefused", "TokenSource"})

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from dojang.clock import SYSTEM_CLOCK, Clock
+from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
-from dojang.server.config import Config, parse_address, parse_encryption_key
-from dojang.server.provider import Provider
+from dojang.server.config import Config, Keys, parse_address, parse_encryption_key
+from dojang.server.epochs import plan_failover
+from dojang.server.key_plans import Schedule
+from dojang.server.ports import Store
+from dojang.server.provider import ENCRYPTION_KEY_ID, NotInitialised, Provider
+from dojang.server.rotation import tend_keys
 from dojang.storage.opening import open_store
+from dojang.storage.witness import HeadWitness
 from dojang.web import serving
 from dojang.web.admin import build_admin_routes
 from dojang.web.management import build_management_routes
@@ -20,6 +28,8 @@ from dojang.web.public import build_public_routes
 from dojang.web.service import Service
 
 MAINTENANCE_SECONDS: Final = 300
+TENDING_SECONDS: Final = 1.0
+WITNESS_SECONDS: Final = 1.0  # between two looks at how far the database is, for the head witness
 MANAGEMENT_RESERVE: Final = 32  # connections: a crowd at the public door hides no health check
 
 _log: Final = logging.getLogger("dojang")
@@ -29,20 +39,75 @@ _log: Final = logging.getLogger("dojang")
 async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[Provider]:
     """The authorization server that `config` describes, over its store, closed at the end.
 
-    Raises `BadEncryptionKey`, and what `open_store` and `Provider.start` raise.
+    Raises `BadEncryptionKey`, and what `open_store`, `keep_witness` and `Provider.start` raise.
     """
     encryption_key = parse_encryption_key(config.keys.encryption_key)
-    store = await open_store(config.storage.url)
+    after_failover = partial(
+        plan_failover,
+        issuer=config.issuer,
+        encryption_key=SealKey.from_bytes(ENCRYPTION_KEY_ID, encryption_key),
+        clock=clock,
+        lossless=config.storage.failover == "lossless",
+    )
+    store = await open_store(config.storage.url, plan=after_failover, redis=config.redis.url)
     try:
-        yield await Provider.start(
-            issuer=config.issuer,
-            store=store,
-            clock=clock,
-            key_encryption_key=encryption_key,
-            offload=asyncio.to_thread,
-        )
+        if not await store.load_keys():
+            raise NotInitialised  # rather than say that it is older than it was
+        async with keep_witness(config.keys.witness, store):
+            yield await Provider.start(
+                issuer=config.issuer,
+                store=store,
+                clock=clock,
+                key_encryption_key=encryption_key,
+                offload=asyncio.to_thread,
+                schedule=build_schedule(config.keys),
+            )
     finally:
         await store.close()
+
+
+def build_schedule(keys: Keys) -> Schedule:
+    """When keys rotate, as `keys` says."""
+    rotate_after = keys.rotate_after if keys.automatic_rotation else None
+    return Schedule(rotate_after=rotate_after, hold_limit=keys.hold_limit)
+
+
+@asynccontextmanager
+async def keep_witness(path: str, store: Store) -> AsyncIterator[None]:
+    """Have the file at `path` (there may be none) say how far `store` is, until the end.
+
+    Raises `OlderThanWitness`, `BadWitness` and `Unavailable` before anything else is done.
+    """
+    if not path:
+        yield
+        return
+    witness = HeadWitness(Path(path))
+    witness.check(await store.position())
+    ending = asyncio.Event()
+    keeping = asyncio.create_task(_keep_witness(witness, store, ending))
+    try:
+        yield
+    finally:
+        ending.set()
+        await keeping
+
+
+async def _keep_witness(witness: HeadWitness, store: Store, ending: asyncio.Event) -> None:
+    while not ending.is_set():
+        await _save_witness(witness, store)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WITNESS_SECONDS):
+                await ending.wait()
+    await _save_witness(witness, store)
+
+
+async def _save_witness(witness: HeadWitness, store: Store) -> None:
+    try:
+        await asyncio.to_thread(witness.save, await store.position())
+    except Unavailable:
+        pass  # it says later how far it is
+    except OSError as error:
+        _log.warning("%s cannot be written: %s", witness.path, error.strerror)
 
 
 async def serve(config: Config, *, started: Callable[[list[str]], None] | None = None) -> None:
@@ -59,19 +124,37 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
                 parse_address(config.listen.management), management, MANAGEMENT_RESERVE
             ),
         ]
-        maintenance = asyncio.create_task(_maintain(provider))
+        chores = [
+            asyncio.create_task(_repeat("maintenance", provider.maintain, MAINTENANCE_SECONDS)),
+            asyncio.create_task(_repeat("tending", partial(_tend, provider), TENDING_SECONDS)),
+        ]
         try:
-            await serving.serve(listeners, service, started=started)
+            await serving.serve(listeners, service, started=started, stopping=provider.feed.close)
         finally:
-            maintenance.cancel()
-            with suppress(asyncio.CancelledError):
-                await maintenance
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
 
 
-async def _maintain(provider: Provider) -> None:
+async def _tend(provider: Provider) -> None:
+    await provider.feed.exchange()
+    if await provider.store.lead():
+        await tend_keys(provider)
+
+
+async def _repeat(name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Do `work` after every pause of `seconds`, whatever became of the last time."""
+    failing = False
     while True:
-        await asyncio.sleep(MAINTENANCE_SECONDS)
+        await asyncio.sleep(seconds)
         try:
-            await provider.maintain()
+            await work()
+            failing = False
         except Unavailable as error:
-            _log.warning("maintenance is put off: %s", error)
+            if not failing:
+                _log.warning("%s is put off: %s", name, error)
+            failing = True
+        except Exception:  # noqa: BLE001  the next time may do
+            if not failing:
+                _log.exception("%s failed", name)
+            failing = True

@@ -141,7 +141,9 @@ VALUES = st.recursive(
 PARAMETERS = sorted(
     {field for operation in OPERATIONS.values() for field in operation.parameters.__struct_fields__}
 )
-HARMLESS = sorted(set(OPERATIONS) - {"keys.rotate", "keys.revoke", "client.disable"})
+HARMLESS = sorted(
+    set(OPERATIONS) - {"keys.rotate", "keys.revoke", "client.disable", "revoke.everything"}
+)
 
 
 @given(st.sampled_from(HARMLESS), st.data())
@@ -202,13 +204,15 @@ def send_admin(
         ("revoke.token", {"jti": "x" * 256}),
         ("revoke.token", {}),
         ("revoke.grant", {"grant": "\x00"}),
+        ("revoke.session", {"session": ""}),
+        ("revoke.account", {"subject": "x" * 256}),
         ("revoke.client", {"client_id": "\x00"}),
         ("audit.list", {"after": 10**30}),
         ("audit.list", {"after": -1}),
         ("client.list", {"limit": 0}),
         ("client.rotate_secret", {"client_id": "shop", "overlap": 10**30}),
     ],
-    ids=range(16),
+    ids=range(18),
 )
 @pytest.mark.proves("A5")
 def test_what_cannot_be_kept_is_refused_by_name(

@@ -90,7 +90,7 @@ def test_keys_rotate_and_are_revoked(installation: Installation) -> None:
         return {
             each["kid"]
             for each in installation.must("keys", "list")["keys"]
-            if each["state"] == state and each["use"] == "access_token"
+            if (each["state"], each["algorithm"]) == (state, "ES256")
         }
 
     standby = find("upcoming")
@@ -106,12 +106,63 @@ def test_keys_rotate_and_are_revoked(installation: Installation) -> None:
 
 
 @BOTH
+@pytest.mark.proves("C96", "A5")
+def test_a_key_whose_tokens_may_live_is_not_removed(installation: Installation) -> None:
+    keys = installation.must("keys", "list")["keys"]
+    (sealing,) = (
+        each["kid"] for each in keys if (each["use"], each["state"]) == ("seal", "active")
+    )
+    refused = installation.run("keys", "remove", sealing)
+    assert refused.code == 2
+    assert "tokens of it may live until" in refused.err
+    assert "dojang keys revoke" in refused.err
+    installation.must("keys", "revoke", sealing)
+    removed = installation.run("keys", "remove", sealing)
+    assert removed.code == 0, removed.err
+    assert f"Removed the key {sealing}." in removed.out
+    assert sealing not in str(installation.must("keys", "list"))
+    assert installation.run("keys", "remove", sealing).code == 2
+
+
+@BOTH
+@pytest.mark.proves("C96", "A5")
+def test_rotations_under_way_are_in_the_status(installation: Installation) -> None:
+    options = ["--scope=x", "--algorithm=ES512"]
+    installation.must("resource", "add", "urn:polled", *options)
+    installation.must("resource", "add", "urn:x", "--scope=x", "--followers-only")
+    rotated = installation.must("keys", "rotate", "--algorithm=ES512")
+    assert rotated["latest"] - rotated["takes_over_at"] == 3600
+    (rotation,) = (
+        each for each in installation.must("status")["rotations"] if each["algorithm"] == "ES512"
+    )
+    assert rotation["takes_over_at"] == rotated["takes_over_at"]
+    told = installation.run("status").out
+    assert f"The access_token key {rotation['kid']} (ES512) takes over at 20" in told
+    listed = {
+        each["identifier"]: each for each in installation.must("resource", "list")["resources"]
+    }
+    assert listed["urn:x"]["followers_only"] is True
+    assert listed["urn:polled"]["followers_only"] is False
+
+
+@BOTH
 @pytest.mark.proves("K6", "A5")
 def test_revocations_are_numbered(installation: Installation) -> None:
     first = installation.must("revoke", "token", "--jti=abc")["rev"]
     second = installation.must("revoke", "client", "shop")["rev"]
-    third = installation.must("revoke", "grant", "xyz")["rev"]
-    assert [each[1] - first[1] for each in (first, second, third)] == [0, 1, 2]
+    others = [
+        installation.must("revoke", *what)["rev"]
+        for what in (
+            ["grant", "xyz"],
+            ["session", "s"],
+            ["account", "shop"],
+            ["everything", "--yes"],
+        )
+    ]
+    assert [each[1] - first[1] for each in (first, second, *others)] == [0, 1, 2, 3, 4, 5]
+    unsure = installation.run("revoke", "everything")
+    assert unsure.code == 2
+    assert "--yes" in unsure.err
 
 
 @BOTH

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from dojang.app import build_schedule
 from dojang.cli.config_loading import ConfigRefused, find_config_file, load_config
 from dojang.cli.errors import Failure
 from dojang.jose import base64url
+from dojang.server.key_plans import Schedule
 from tests.cli.installation import Installation, dojang
 
 KEY = base64url.encode(bytes(range(32)))
@@ -69,6 +71,10 @@ def test_a_secret_in_the_environment_goes_before_its_files(toml: Path) -> None:
         ('[listen]\npublic = "[::1]:0"', "listen.public: write host:port"),
         ("[listen]\npublic = 8460", "listen.public: Expected `str`"),
         ('[log]\nlevel = "loud"', "log.level: must be one of debug, info, warning, error"),
+        ("[keys]\nrotate_after = 0", "keys.rotate_after: must be 86400 (a day)"),
+        ("[keys]\nrotate_after = 0", "keys.automatic_rotation = false"),
+        ("[keys]\nhold_limit = 5", "keys.hold_limit: must be 60 to 604800 seconds"),
+        ('[keys]\nautomatic_rotation = "no"', "keys.automatic_rotation: Expected `bool`"),
         ('trusted_proxies = ["proxy"]', "trusted_proxies: a proxy is an address"),
         ('trusted_proxies = "10.0.0.1"', "trusted_proxies: Expected `array`"),
         ('[storage]\nurl = "mysql://x/y"', "storage.url"),
@@ -110,6 +116,17 @@ def test_every_mistake_is_told_at_once(toml: Path) -> None:
 
 def test_variables_of_other_programs_are_left_alone() -> None:
     assert load_config(None, environ={**ISSUER, "DOJANG_VECTORS": "x"}).config.issuer
+
+
+@pytest.mark.proves("K3")
+def test_keys_rotate_unless_it_is_said_that_they_do_not() -> None:
+    def find(**environ: str) -> Schedule:
+        return build_schedule(load_config(None, environ={**ISSUER, **environ}).config.keys)
+
+    assert find() == Schedule(rotate_after=90 * 86_400, hold_limit=3600)
+    set_apart = find(DOJANG_KEYS__ROTATE_AFTER="86400", DOJANG_KEYS__HOLD_LIMIT="60")
+    assert set_apart == Schedule(rotate_after=86_400, hold_limit=60)
+    assert find(DOJANG_KEYS__AUTOMATIC_ROTATION="false").rotate_after is None
 
 
 @pytest.mark.proves("C111")

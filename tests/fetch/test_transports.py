@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from dojang.fetch import (
+    AsyncHttpTransport,
     FetchFailed,
     FetchProblem,
     FetchRequest,
@@ -55,7 +56,19 @@ def send_httpx2(request: FetchRequest) -> FetchResponse:
     return asyncio.run(_send_httpx(Httpx2Transport(), request))
 
 
-@pytest.fixture(params=[send_blocking, send_threaded, send_httpx, send_httpx2])
+async def _send_asyncio(request: FetchRequest) -> FetchResponse:
+    transport = AsyncHttpTransport()
+    try:
+        return await transport.send(request)
+    finally:
+        await transport.aclose()
+
+
+def send_asyncio(request: FetchRequest) -> FetchResponse:
+    return asyncio.run(_send_asyncio(request))
+
+
+@pytest.fixture(params=[send_blocking, send_threaded, send_httpx, send_httpx2, send_asyncio])
 def send(request: pytest.FixtureRequest) -> Send:
     chosen: Send = request.param
     return chosen

@@ -17,8 +17,13 @@ from dojang.fetch import FetchFailed, FetchProblem
 from dojang.integrations.asgi import Message, Protect, Receive, Scope, Send
 from dojang.oauth.challenge import parse_challenges
 from dojang.resource import (
+    ClientSecretBasic,
     CookieToken,
     Expect,
+    Follower,
+    Hybrid,
+    Introspection,
+    Local,
     LocalVerifier,
     Policy,
     Refusal,
@@ -27,6 +32,7 @@ from dojang.resource import (
 )
 from dojang.testing import SettableClock
 from tests.origin import Answer, WireIssuer
+from tests.scripted_issuer import ScriptedIssuer
 
 AUDIENCE = "https://orders.example"
 POLICY = {
@@ -238,6 +244,37 @@ def test_a_staleness_that_cannot_be_kept_stops_the_start(issuer: WireIssuer) -> 
     rules = {"route": [{"path": "/orders", "authenticated": True, "staleness": 1}]}
     with pytest.raises(ValueError, match="hybrid"):
         protect(issuer, policy=rules)
+
+
+@pytest.mark.proves("C92", "V3")
+def test_a_policy_says_how_stale_a_route_may_be() -> None:
+    issuer = ScriptedIssuer(clock=SettableClock())
+    credentials = ClientSecretBasic("orders", "secret")
+    follower = Follower(
+        issuer.url, credentials=credentials, transport=issuer, clock=issuer.clock, by_hand=True
+    )
+    strategy = Hybrid(
+        introspection=Introspection(credentials=credentials, transport=issuer, clock=issuer.clock),
+        local=Local(transport=issuer, clock=issuer.clock),
+        follow=follower,
+    )
+    expect = Expect(issuer=issuer.url, audience=AUDIENCE, algorithms=["ES256"])
+    rules = [
+        {"path": "/read", "authenticated": True, "staleness": 5},
+        {"path": "/strict", "authenticated": True, "staleness": 0.3, "when_stale": "refuse"},
+    ]
+    app = Protect(application, strategy.build(expect), Policy.parse({"route": rules}))
+    follower.poll()
+    headers = bearer(issuer.token())
+    issuer.clock.move(1)
+    assert ask(app, "GET", "/read", headers=headers).status_code == 200
+    assert ask(app, "GET", "/strict", headers=headers).status_code == 503
+    assert issuer.count("/introspect") == 0
+    issuer.clock.move(4)
+    assert ask(app, "GET", "/read", headers=headers).status_code == 200
+    assert issuer.count("/introspect") == 1
+    # The smallest bound in force is what the follower keeps up with.
+    assert follower._pace.hold == pytest.approx(0.1)
 
 
 @pytest.mark.proves("C74")

@@ -13,12 +13,17 @@ from dojang.integrations.fastapi import Denied, Guard, Unauthenticated
 from dojang.oauth.challenge import parse_challenges
 from dojang.resource import (
     ClientSecretBasic,
+    Follower,
     HeaderToken,
     Hybrid,
     Introspection,
+    Local,
     VerifiedToken,
+    WhenStale,
 )
+from dojang.testing import SettableClock
 from tests.origin import Answer, WireIssuer
+from tests.scripted_issuer import ScriptedIssuer
 
 AUDIENCE = "https://orders.example"
 
@@ -220,6 +225,59 @@ def test_a_guard_that_demands_nothing_is_refused(guard: Guard, demand: dict[str,
 def test_a_staleness_that_cannot_be_kept_is_refused(guard: Guard) -> None:
     with pytest.raises(ValueError, match="hybrid"):
         guard("orders:read", staleness=1)
+
+
+@pytest.mark.proves("C92", "V3")
+def test_each_route_has_its_bound_and_what_comes_after_it() -> None:
+    issuer = ScriptedIssuer(clock=SettableClock())
+    credentials = ClientSecretBasic("orders", "secret")
+    follower = Follower(
+        issuer.url, credentials=credentials, transport=issuer, clock=issuer.clock, by_hand=True
+    )
+    strategy = Hybrid(
+        introspection=Introspection(credentials=credentials, transport=issuer, clock=issuer.clock),
+        local=Local(transport=issuer, clock=issuer.clock),
+        follow=follower,
+    )
+    guard = Guard(
+        issuer=issuer.url,
+        audience=AUDIENCE,
+        algorithms=["ES256"],
+        strategy=strategy,
+        clock=issuer.clock,
+    )
+    app = FastAPI()
+    demands: dict[str, dict[str, Any]] = {
+        "/read": {},
+        "/pay": {"staleness": 0},
+        "/strict": {"staleness": 1, "when_stale": "refuse"},
+        "/lenient": {"when_stale": WhenStale.ACCEPT_UNTIL_EXPIRY},
+    }
+    for path, demand in demands.items():
+        app.get(path, dependencies=[guard("orders:read", **demand)])(lambda: "ok")
+    follower.poll()
+    headers = bearer(issuer.token())
+    with TestClient(app) as client:
+
+        def ask() -> list[tuple[int, int]]:
+            found = []
+            for path in demands:
+                before = issuer.count("/introspect")
+                status = client.get(path, headers=headers).status_code
+                found.append((status, issuer.count("/introspect") - before))
+            return found
+
+        assert ask() == [(200, 0), (200, 1), (200, 0), (200, 0)]
+        issuer.clock.move(1.5)
+        assert ask() == [(200, 0), (200, 1), (503, 0), (200, 0)]
+        issuer.clock.move(1)
+        assert ask() == [(200, 1), (200, 1), (503, 0), (200, 0)]
+        refused = client.get("/strict", headers=headers)
+        assert refused.headers["retry-after"] == "1"
+        follower.poll()
+        assert ask() == [(200, 0), (200, 1), (200, 0), (200, 0)]
+    with pytest.raises(ValueError, match="WhenStale"):
+        guard("orders:read", when_stale="sometimes")  # type: ignore[arg-type]
 
 
 @pytest.mark.proves("C74")

@@ -14,6 +14,7 @@ from dojang.resource import (
     Route,
     Rule,
     VerifiedToken,
+    WhenStale,
     build_bearer_challenge,
     check_rule,
 )
@@ -121,6 +122,9 @@ def test_how_and_when_the_subject_signed_in(claims: dict[str, Any], enough: bool
         {"scopes": [""]},
         {"scopes": ["a"], "max_age": -1},
         {"scopes": ["a"], "staleness": -1},
+        {"scopes": ["a"], "staleness": float("nan")},
+        {"when_stale": "refuse"},
+        {"scopes": ["a"], "when_stale": "accept"},
     ],
     ids=str,
 )
@@ -155,6 +159,7 @@ public = true
 path = "/files/{rest:path}"
 any_scope = ["files:read", "files:write"]
 staleness = 2
+when_stale = "accept_until_expiry"
 """
 
 
@@ -274,6 +279,18 @@ def test_staleness_that_cannot_be_kept_is_refused_at_the_start() -> None:
     with pytest.raises(ValueError, match="hybrid"):
         check_freshness(rule, None)
     check_freshness(rule, 0)
+    with pytest.raises(ValueError, match="hybrid"):
+        check_freshness(Rule(authenticated=True, when_stale=WhenStale.REFUSE), None)
+
+
+@pytest.mark.proves("V3")
+def test_a_policy_says_how_stale_and_what_then(policy: Policy) -> None:
+    rule = policy.find("GET", "/files/a").rule
+    assert rule is not None
+    assert (rule.staleness, rule.when_stale) == (2, WhenStale.ACCEPT_UNTIL_EXPIRY)
+    rule = policy.find("GET", "/orders").rule
+    assert rule is not None
+    assert (rule.staleness, rule.when_stale) == (None, None)
 
 
 def test_routes_are_data() -> None:

@@ -63,7 +63,7 @@ def refusal(response: Response) -> tuple[int, str]:
 
 
 def header_of(response: Response, name: bytes) -> bytes | None:
-    found = [value for key, value in response.headers if key == name]
+    found = [value for key, value in (*response.headers, *response.own) if key == name]
     assert len(found) <= 1
     return found[0] if found else None
 

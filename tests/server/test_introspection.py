@@ -178,11 +178,13 @@ def test_every_way_of_taking_back_ends_a_token(issuer: Issuer) -> None:
         ("revoke.token", "jti", claims["jti"]),
         ("revoke.grant", "grant", claims["grant"]),
         ("revoke.client", "client_id", "shop"),
+        ("revoke.account", "subject", "shop"),
+        ("revoke.everything", None, None),
         ("keys.revoke", "kid", find_kid()),
         ("revoke.token", "token", None),
     ):
         token = by_jti if name == "jti" else make()
-        asked = {name: value or token}
+        asked = {name: value or token} if name else {}
         assert is_active(issuer, token)
         issuer.perform(operation, **asked)
         assert ask_as(issuer, "orders", token) == INACTIVE

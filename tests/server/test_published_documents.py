@@ -62,6 +62,7 @@ def test_every_address_in_it_is_the_issuers_and_answers(url: str) -> None:
         "token_endpoint",
         "introspection_endpoint",
         "revocation_endpoint",
+        "dojang_feed_endpoint",
         "jwks_uri",
     }
     origin = "/".join(url.split("/")[:3])

@@ -27,10 +27,11 @@ from dojang.storage.migrate import upgrade
 PATIENCE = 60.0  # seconds
 TEMPLATE = "dojang_template"
 CLEAN = (
-    "DELETE FROM clients; DELETE FROM resources; DELETE FROM keys; DELETE FROM facts; "
-    "DELETE FROM audit; DELETE FROM replay; "
+    "SET dojang.counts = 'on'; DELETE FROM clients; DELETE FROM resources; DELETE FROM keys; "
+    "DELETE FROM feed_keys; DELETE FROM facts; DELETE FROM audit; DELETE FROM replay; "
+    "DELETE FROM followers; "
     "UPDATE head SET epoch = 1, number = 0, generation = 0, audit_number = 0, audit_digest = NULL, "
-    "fact_digest = NULL, directory = 0"
+    "fact_digest = NULL, directory = 0, lineage = NULL"
 )
 INSTALL = "PostgreSQL is not installed; type: apt-get install -y postgresql"
 
@@ -59,7 +60,7 @@ def find_owner() -> pwd.struct_passwd | None:
 class PostgresCluster:
     """A server with its own data directory, on loopback and on a unix socket in `home`."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, *, standby_of: "PostgresCluster | None" = None) -> None:
         self._programs = programs
         self._owner = find_owner()
         self._server: subprocess.Popen[bytes] | None = None
@@ -71,7 +72,11 @@ class PostgresCluster:
             self.port: int = probe.getsockname()[1]
         if self._owner:
             os.chown(self.home, self._owner.pw_uid, self._owner.pw_gid)
-        self._run("initdb", "-D", str(self._data), "-U", "dojang", "-A", "trust", "-E", "UTF8")
+        if standby_of is None:
+            self._run("initdb", "-D", str(self._data), "-U", "dojang", "-A", "trust", "-E", "UTF8")
+        else:
+            source = ["-h", "127.0.0.1", "-p", str(standby_of.port), "-U", "dojang"]
+            self._run("pg_basebackup", "-D", str(self._data), "-R", "-c", "fast", *source)
 
     @property
     def _data(self) -> Path:
@@ -167,6 +172,33 @@ class PostgresCluster:
         where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "dojang", "-d", database]
         return self._run("psql", "-X", "-q", "-A", "-t", *where, "-c", statement).strip()
 
+    def make_standby(self) -> "PostgresCluster":
+        """Another server that follows this one; it runs and has come as far."""
+        standby = PostgresCluster(self._programs, standby_of=self)
+        standby.start()
+        deadline = time.monotonic() + PATIENCE
+        behind = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+        while self.run_sql(behind) == "0":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return standby
+
+    def replicate_synchronously(self) -> None:
+        """Acknowledge no commit before a standby has it on its disk."""
+        self.run_sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.run_sql("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + PATIENCE
+        while (
+            self.run_sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
+            == "0"
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def promote(self) -> None:
+        """Make a standby a primary; return when it is one."""
+        self._run("pg_ctl", "promote", "-w", "-D", str(self._data))
+
     def make_url(self, database: str) -> str:
         """The address of a database of this cluster."""
         return f"postgresql://dojang@127.0.0.1:{self.port}/{database}"
@@ -202,6 +234,17 @@ class PostgresCluster:
         lines = (line for line in dump.splitlines() if not line.startswith(("--", "\\")))
         return "\n".join(lines)
 
+    def dump(self, url: str) -> str:
+        """Everything in the database at `url`, as statements."""
+        return self._run("pg_dump", "--no-owner", "-d", url)
+
+    def load_dump(self, dump: str, url: str) -> None:
+        """Run the statements of `dump` in the database at `url`."""
+        file = self.home / "dump.sql"
+        file.write_text(dump)
+        file.chmod(0o644)
+        self._run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", str(file))
+
     def remove(self) -> None:
         """End it without ceremony and delete its files."""
         if self._server is not None:
@@ -211,14 +254,19 @@ class PostgresCluster:
         shutil.rmtree(self.home)
 
 
-def run_cluster() -> Iterator[PostgresCluster]:
-    """A running cluster, for a fixture. Without PostgreSQL the test is skipped, or fails in CI."""
+def require_programs() -> Path:
+    """Where PostgreSQL is. Without it the test is skipped, or fails in CI."""
     programs = find_programs()
     if programs is None:
         if os.environ.get("CI"):
             pytest.fail(INSTALL)
         pytest.skip(INSTALL)
-    cluster = PostgresCluster(programs)
+    return programs
+
+
+def run_cluster() -> Iterator[PostgresCluster]:
+    """A running cluster, for a fixture."""
+    cluster = PostgresCluster(require_programs())
     try:
         cluster.start()
         yield cluster

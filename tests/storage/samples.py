@@ -59,6 +59,7 @@ FULL_RESOURCE = Resource(
     algorithm="EdDSA",
     access_token_lifetime=900,
     introspectors=("c1", "c2"),
+    followers_only=True,
 )
 FULL_KEY = KeyRecord(
     kid="k1",
@@ -71,4 +72,5 @@ FULL_KEY = KeyRecord(
     active_until=3,
     gone_at=4,
     revoked_at=5,
+    active_by=6,
 )

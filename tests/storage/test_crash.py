@@ -42,7 +42,7 @@ async def test_what_was_acknowledged_is_there_and_nothing_is_half_there(lasting_
         finally:
             await store.close()
         assert acknowledged <= clients
-        assert position == (1, 2 * len(clients), len(clients))
+        assert position[:3] == (1, 2 * len(clients), len(clients))
         assert [fact.rev.number for fact in facts] == list(range(1, position.head + 1))
         expected = {f"{name}-{part}" for name in clients for part in ("first", "second")}
         assert {fact.identifier for fact in facts} == expected

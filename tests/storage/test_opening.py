@@ -37,7 +37,7 @@ async def test_what_was_committed_is_there_after_a_restart(lasting_url: str) -> 
     assert await store.load_facts(Rev(0, 0)) == facts
     assert await store.load_audit() == trail
     assert not await store.consume_once(b"jti", until=100, now=1)
-    assert await store.commit([make_fact("u")]) == (1, 2, 2)
+    assert (await store.commit([make_fact("u")]))[:3] == (1, 2, 1)
     await store.close()
 
 
@@ -106,7 +106,7 @@ async def test_an_older_database_asks_for_a_migration_which_helps(lasting_url: s
         await open_store(lasting_url)
     await upgrade(lasting_url)
     store = await open_store(lasting_url)
-    assert await store.position() == (1, 0, 0)
+    assert (await store.position())[:3] == (2, 0, 0)
     await store.close()
 
 
@@ -177,7 +177,7 @@ async def test_a_server_that_refuses_writes_is_an_outage(postgres: PostgresClust
 async def test_postgresql_is_reached_by_socket_too(postgres: PostgresCluster) -> None:
     name = postgres.make_database().rpartition("/")[2]
     store = await open_store(postgres.make_socket_url(name))
-    assert await store.commit([PutClient(make_client("c"))]) == (1, 0, 1)
+    assert (await store.commit([PutClient(make_client("c"))]))[:3] == (1, 0, 1)
     await store.close()
 
 

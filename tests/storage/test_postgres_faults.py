@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from dojang.oauth.errors import Unavailable
-from dojang.oauth.revocation_fact import Rev
+from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
 from dojang.server.model import Position
 from dojang.server.ports import Store
 from dojang.storage import statements
@@ -93,7 +93,7 @@ async def test_under_load_nothing_acknowledged_is_lost_and_order_holds(
     broken_postgres: PostgresCluster, store: Store
 ) -> None:
     acknowledged: list[str] = []
-    latest = Position(0, 0, 0)
+    latest = Position(0, 0, 0, FIRST_DIGEST)
     errors: Counter[type[BaseException]] = Counter()
     running = True
 

@@ -14,6 +14,7 @@ from dojang.fetch import FetchFailed, FetchProblem, FetchRequest
 from dojang.oauth.errors import Unavailable
 from dojang.resource import (
     Expect,
+    FeedState,
     Hybrid,
     Introspection,
     Local,
@@ -70,6 +71,40 @@ def find_reason(verifier: Verifier, token: str) -> RefusalReason | None:
     except Refusal as refusal:
         return refusal.reason
     return None
+
+
+@pytest.mark.proves("V3", "K6")
+@pytest.mark.parametrize(
+    "revoke",
+    [
+        lambda issuer, token: issuer.revoke(token),
+        lambda issuer, _: issuer.revoke_client(),
+        lambda issuer, _: issuer.disable_client(),
+        lambda issuer, _: issuer.revoke_key(),
+    ],
+    ids=["token", "client", "disabled", "key"],
+)
+def test_a_service_that_follows_is_told_of_what_is_revoked(
+    issuer: Issuer, revoke: Callable[[Issuer, str], None]
+) -> None:
+    token = issuer.token(scopes=["orders:read"], audience=ORDERS)
+    expect = Expect(issuer=issuer.url, audience=ORDERS, algorithms=["ES256"])
+    follower = issuer.follow(ORDERS)
+    verifier = issuer.hybrid(ORDERS, follow=follower).build(expect)
+    assert follower.poll().state is FeedState.FRESH
+    assert find_reason(verifier, token) is None
+    revoke(issuer, token)
+    assert find_reason(verifier, token) is None  # within the bound
+    follower.poll()
+    assert find_reason(verifier, token) is not None
+    assert ("POST", "/introspect") not in issuer.transport.requests
+
+
+def test_following_needs_a_resource_that_is_there(issuer: Issuer) -> None:
+    with pytest.raises(KeyError):
+        issuer.follow(ORDERS)
+    with pytest.raises(KeyError):
+        issuer.hybrid(ORDERS)
 
 
 @each_strategy

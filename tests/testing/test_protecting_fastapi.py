@@ -92,3 +92,23 @@ def test_a_revoked_token_does_not_where_the_issuer_is_asked(
     assert service.get("/orders", headers=bearer(token)).status_code == 401
     with dojang_issuer.down():
         assert service.get("/orders", headers=bearer(other)).status_code == 503
+
+
+@pytest.mark.proves("V3", "K6", "C92")
+def test_a_revoked_token_does_not_once_the_service_was_told(
+    dojang_issuer: Issuer, dojang_token: MakeToken
+) -> None:
+    token, other = (dojang_token(scopes=["orders:read"], audience=ORDERS) for _ in range(2))
+    follower = dojang_issuer.follow(ORDERS)
+    strategy = dojang_issuer.hybrid(ORDERS, follow=follower, staleness=2)
+    service = TestClient(build_service(dojang_issuer.url, strategy))
+
+    follower.poll()
+    assert service.get("/orders", headers=bearer(token)).status_code == 200
+    dojang_issuer.revoke(token)
+    follower.poll()
+    assert service.get("/orders", headers=bearer(token)).status_code == 401
+    with dojang_issuer.down():
+        assert service.get("/orders", headers=bearer(other)).status_code == 200
+        dojang_issuer.clock.move(2)  # what is known is too old now, and nobody to ask
+        assert service.get("/orders", headers=bearer(other)).status_code == 503

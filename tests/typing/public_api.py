@@ -9,6 +9,9 @@ import dojang
 from dojang import (
     ClientSecretBasic,
     Expect,
+    FeedState,
+    FeedStatus,
+    Follower,
     Hybrid,
     HybridVerifier,
     Identity,
@@ -22,6 +25,7 @@ from dojang import (
     TokenSource,
     VerifiedToken,
     Verifier,
+    WhenStale,
 )
 from dojang.client import BoundSource, HttpxAuth, RequestsAuth
 from dojang.integrations.asgi import Protect
@@ -35,12 +39,19 @@ source = TokenSource(issuer="https://issuer.example", credentials=credentials)
 bound = source.bind(resource="https://orders.example", scope="orders:read")
 local = LocalVerifier(expect, keys=RemoteKeys("https://issuer.example"))
 asking = IntrospectionVerifier(expect, source=bound)
-both = HybridVerifier(local=local, introspection=asking)
+follower = Follower("https://issuer.example", source=bound)
+both = HybridVerifier(
+    local=local,
+    introspection=asking,
+    follower=follower,
+    staleness=2.0,
+    when_stale=WhenStale.REFUSE,
+)
 verifiers: list[Verifier] = [local, asking, both]
 
 
 def verify(verifier: Verifier, raw: str) -> None:
-    token = verifier.verify(raw, staleness=2)
+    token = verifier.verify(raw, staleness=2, when_stale=WhenStale.ASK)
     assert_type(token, VerifiedToken)
     assert_type(token.identity, Identity)
     assert_type(token.scopes, frozenset[str])
@@ -49,6 +60,15 @@ def verify(verifier: Verifier, raw: str) -> None:
     assert_type(token.expires_at, float)
     assert_type(token.token_id, str | None)
     assert_type(token.claims, Mapping[str, Any])
+
+
+def watch(verifier: Verifier) -> None:
+    status = assert_type(verifier.feed_status(), FeedStatus | None)
+    if status is not None:
+        assert_type(status.age, float | None)
+        assert_type(status.state, FeedState)
+        assert_type(status.facts, int)
+    assert_type(follower.poll(), FeedStatus)
 
 
 async def verify_async(verifier: Verifier, raw: str) -> VerifiedToken:
@@ -77,7 +97,12 @@ guard = Guard(
     issuer="https://issuer.example",
     audience="https://orders.example",
     algorithms=["ES256"],
-    strategy=Hybrid(introspection=Introspection(credentials=credentials)),
+    strategy=Hybrid(
+        introspection=Introspection(credentials=credentials),
+        staleness=5,
+        when_stale=WhenStale.ACCEPT_UNTIL_EXPIRY,
+        follow=follower,
+    ),
 )
 app = FastAPI()
 
@@ -88,7 +113,9 @@ def orders(token: Annotated[VerifiedToken, guard("orders:read")]) -> str:
 
 
 @app.post("/orders")
-def order(token: VerifiedToken = guard("orders:write")) -> str:
+def order(
+    token: VerifiedToken = guard("orders:write", staleness=0, when_stale=WhenStale.REFUSE),
+) -> str:
     return token.client_id
 
 
@@ -97,5 +124,7 @@ protected = Protect(app, local, Policy.parse({}))
 LocalVerifier()  # type: ignore[call-arg]
 Expect(issuer="https://issuer.example", audience="a")  # type: ignore[call-arg]
 Expect("https://issuer.example", "a", ["ES256"])  # type: ignore[call-arg]
+Follower("https://issuer.example", credentials="secret")  # type: ignore[arg-type]
+guard("orders:read", when_stale="never")  # type: ignore[arg-type]
 IntrospectionVerifier(expect, credentials="secret")  # type: ignore[arg-type]
 VerifiedToken("raw")  # type: ignore[arg-type]

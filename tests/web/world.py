@@ -13,6 +13,7 @@ from dojang.server.administration import OPERATIONS, perform
 from dojang.server.model import Position
 from dojang.server.provider import Provider, initialise
 from dojang.storage.memory import MemoryStore
+from dojang.testing.feed_keys import share_feed_keys
 from dojang.web.admin import build_admin_routes
 from dojang.web.management import build_management_routes
 from dojang.web.public import build_public_routes
@@ -70,7 +71,7 @@ async def make_world() -> World:
         "clock": SYSTEM_CLOCK,
         "key_encryption_key": bytes(32),
     }
-    await initialise(**given)  # type: ignore[arg-type]
+    await initialise(**given, feed_keys=share_feed_keys())  # type: ignore[arg-type]
     world = World(await Provider.start(**given), store)  # type: ignore[arg-type]
     added = await world.operate("client.add", client_id="orders")
     world.introspector_secret = added["client_secret"]

@@ -12,9 +12,11 @@ import typer
 
 from dojang.cli.commands import (
     audit,
+    backup,
     client,
     config,
     demo,
+    follow,
     init,
     keys,
     resource,
@@ -68,6 +70,7 @@ def _start(
 
 init.register(app)
 server.register(app)
+backup.register(app)
 app.add_typer(resource.app, name="resource")
 app.add_typer(client.app, name="client")
 app.add_typer(token.app, name="token")
@@ -75,6 +78,7 @@ app.add_typer(revoke.app, name="revoke")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(audit.app, name="audit")
+follow.register(app)
 demo.register(app)
 
 

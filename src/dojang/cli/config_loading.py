@@ -97,6 +97,7 @@ def load_config(
             values.append(sources.find(setting))
         except _Bad as bad:
             problems.append(bad.problem)
+    values = _place_witness(values)
     problems += [
         Problem(_place(each.setting, each.origin), what)
         for each in values
@@ -107,6 +108,19 @@ def load_config(
     if problems:
         raise ConfigRefused(problems)
     return LoadedConfig(_build_config(values), tuple(values), path)
+
+
+def _place_witness(values: list[Value]) -> list[Value]:
+    """The head witness lies beside the key-encryption key, unless it is put elsewhere."""
+    beside = next(
+        (each.file for each in values if each.setting.name == "keys.encryption_key"), None
+    )
+    return [
+        each._replace(value=f"{beside}.head", origin=f"default, beside {beside}")
+        if each.setting.name == "keys.witness" and not each.value and beside is not None
+        else each
+        for each in values
+    ]
 
 
 class _Bad(Exception):
@@ -198,6 +212,8 @@ class _Sources(NamedTuple):
             found = Value(setting, setting.default, "default")
         if name == "storage.url":
             return found._replace(value=_anchor_url(found.value, self._anchor))
+        if name == "keys.witness" and found.value:
+            return found._replace(value=str(self._anchor / found.value))
         return found
 
     @property

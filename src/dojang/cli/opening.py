@@ -13,11 +13,25 @@ from dojang.server.config import BadEncryptionKey, Config
 from dojang.server.key_records import WrongEncryptionKey
 from dojang.server.ports import Store
 from dojang.server.provider import NotInitialised, Provider
-from dojang.storage.errors import SchemaOutdated, SchemaTooNew, StoreInUse
+from dojang.storage.errors import (
+    AnotherDatabase,
+    BadWitness,
+    MovedAway,
+    NotMovable,
+    OlderThanWitness,
+    SchemaOutdated,
+    SchemaTooNew,
+    StoreInUse,
+    WentBack,
+)
 from dojang.storage.opening import open_store
 
 OPENING_ERRORS: Final = (
+    BadWitness,
+    MovedAway,
     NotInitialised,
+    NotMovable,
+    OlderThanWitness,
     SchemaOutdated,
     SchemaTooNew,
     StoreInUse,
@@ -45,6 +59,8 @@ def explain(error: Exception, config: Config) -> Failure:
             "keys.encryption_key_file in dojang.toml, DOJANG_KEYS__ENCRYPTION_KEY_FILE or "
             "DOJANG_KEYS__ENCRYPTION_KEY. No new keys were made"
         )
+    if isinstance(error, WentBack | AnotherDatabase):
+        return Failure(str(error), Exit.UNREACHABLE)
     if isinstance(error, Unavailable):
         return Failure(f"{error}: check storage.url", Exit.UNREACHABLE)
     return Failure(str(error))

@@ -40,6 +40,11 @@ def read_client_secret(source: str | None, environ: Mapping[str, str]) -> str:
     )
 
 
+def read_secret_file(file: Path, what: str) -> str:
+    """What a file holds. Raises `Failure`."""
+    return _read(str(file), what)
+
+
 def write_secret(path: Path, secret: str) -> None:
     """A new file that only its owner can read. Raises `Failure` where it exists."""
     try:

@@ -1,12 +1,15 @@
 """The one outbound door: https off loopback, no redirects, bounded in bytes and in time."""
 
+from dojang.fetch.async_client import AsyncHttpTransport
 from dojang.fetch.errors import FetchFailed, FetchProblem
-from dojang.fetch.flow import Flow, drive, drive_async
+from dojang.fetch.flow import TURN, Flow, drive, drive_async
 from dojang.fetch.http_client import HttpTransport
 from dojang.fetch.message import FetchRequest, FetchResponse, check_request, check_response
 from dojang.fetch.transport import AsyncTransport, ThreadedTransport, Transport
 
 __all__ = [
+    "TURN",
+    "AsyncHttpTransport",
     "AsyncTransport",
     "FetchFailed",
     "FetchProblem",

@@ -9,6 +9,8 @@ import socket
 import time
 from typing import Any
 
+from dojang.fetch.names import Address
+
 
 class Deadline:
     """A point on the monotonic clock, `seconds` from now."""
@@ -57,11 +59,7 @@ class DeadlineSocket:
 
     def is_quiet(self) -> bool:
         """Whether there is nothing to read."""
-        if not hasattr(select, "poll"):
-            return not select.select([self._socket], (), (), 0)[0]
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return is_quiet(self._socket)
 
     def close(self) -> None:
         """Nothing: `http.client` says this as soon as the head of an answer says that it will be
@@ -83,7 +81,16 @@ class _Reader(io.RawIOBase):
         return self._source.receive_into(buffer)
 
 
-def connect(addresses: list[tuple[Any, ...]], deadline: Deadline) -> socket.socket:
+def is_quiet(plug: socket.socket) -> bool:
+    """Whether there is nothing to read from a socket, the end of it included."""
+    if not hasattr(select, "poll"):
+        return not select.select([plug], (), (), 0)[0]
+    poll = select.poll()
+    poll.register(plug, select.POLLIN)
+    return not poll.poll(0)
+
+
+def connect(addresses: list[Address], deadline: Deadline) -> socket.socket:
     """A connection to the first address that answers. Raises `OSError`."""
     failure: OSError = ConnectionError("the name has no address")
     for index, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -92,7 +99,8 @@ def connect(addresses: list[tuple[Any, ...]], deadline: Deadline) -> socket.sock
             # An address that does not answer leaves time for the others.
             plug.settimeout(deadline.remaining() / (len(addresses) - index))
             plug.connect(address)
-            plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if family != socket.AF_UNIX:
+                plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as raised:
             plug.close()
             failure = raised

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
-import socket
 import ssl
-from concurrent.futures import Future
-from typing import Any, Final
 from urllib.parse import SplitResult
 from weakref import finalize
 
@@ -15,17 +11,15 @@ from dojang.fetch.deadline import Deadline, DeadlineSocket, TooMuch, connect
 from dojang.fetch.errors import FetchFailed, FetchProblem
 from dojang.fetch.forking import renew_in_children
 from dojang.fetch.message import FetchRequest, FetchResponse, check_request, check_response
-from dojang.fetch.pool import Origin, Pool
-from dojang.fetch.workers import Full, Workers
-
-HEAD_BYTES: Final = 65_536  # of a response
-FRAMING: Final = 4  # bytes on the wire for a byte of content, at most
-
-_NAMES: Final = Workers(4, name="dojang-names")
+from dojang.fetch.names import FindAddresses, find_addresses, lead_to_socket
+from dojang.fetch.pool import Origin, Pool, parse_origin
+from dojang.fetch.reading import FRAMING, HEAD_BYTES
+from dojang.fetch.tls import find_context
 
 
 class HttpTransport:
     """A `Transport`. `tls` is the context for https (default: the system's trust store, verified).
+    With `unix` every request goes to the server behind that socket.
 
     At most `kept_per_host` idle connections are kept for one origin, and `kept` in all.
     """
@@ -34,10 +28,12 @@ class HttpTransport:
         self,
         *,
         tls: ssl.SSLContext | None = None,
+        unix: str | None = None,
         kept_per_host: int = 8,
         kept: int = 64,
     ) -> None:
         self._tls = tls
+        self._find = find_addresses if unix is None else lead_to_socket(unix)
         self._pool: Pool[_Connection] = Pool(per_origin=kept_per_host, total=kept)
         finalize(self, self._pool.close)
         renew_in_children(self._pool)
@@ -52,7 +48,7 @@ class HttpTransport:
     def send(self, request: FetchRequest) -> FetchResponse:
         parts = check_request(request)
         deadline = Deadline(request.timeout)
-        origin = _parse_origin(parts)
+        origin = parse_origin(parts)
         try:
             return self._send(request, parts, origin, deadline)
         except FetchFailed:
@@ -81,7 +77,7 @@ class HttpTransport:
                     raise
                 continue
             return self._finish(kept, request, response, origin)
-        connection = _Connection(origin, self._find_tls(origin), deadline)
+        connection = _Connection(origin, self._find, self._find_tls(origin), deadline)
         return self._finish(connection, request, connection.ask(request, parts, deadline), origin)
 
     def _finish(
@@ -112,18 +108,17 @@ class HttpTransport:
     def _find_tls(self, origin: Origin) -> ssl.SSLContext | None:
         if origin[0] == "http":
             return None
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-            self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        return self._tls
+        return self._tls or find_context()
 
 
 class _Connection:
     """One connection to one origin."""
 
-    def __init__(self, origin: Origin, tls: ssl.SSLContext | None, deadline: Deadline) -> None:
+    def __init__(
+        self, origin: Origin, find: FindAddresses, tls: ssl.SSLContext | None, deadline: Deadline
+    ) -> None:
         _, host, port = origin
-        plug = connect(_find_addresses(host, port, deadline), deadline)
+        plug = connect(find(host, port).result(deadline.remaining()), deadline)
         if tls is not None:
             try:
                 plug.settimeout(deadline.remaining())
@@ -163,27 +158,3 @@ class _Connection:
     def close(self) -> None:
         self._http.close()
         self._socket.hang_up()
-
-
-def _parse_origin(parts: SplitResult) -> Origin:
-    host = parts.hostname or ""
-    return parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _find_addresses(host: str, port: int, deadline: Deadline) -> list[tuple[Any, ...]]:
-    """Look the name up, on another thread where that may take long: it cannot be cut short."""
-
-    def look_up() -> list[tuple[Any, ...]]:
-        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
-        return look_up()
-    try:
-        found: Future[list[tuple[Any, ...]]] = _NAMES.run(look_up)
-    except Full:
-        raise TimeoutError from None
-    return found.result(deadline.remaining())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from dojang.fetch.errors import FetchFailed, FetchProblem
 from dojang.oauth.urls import parse_url
+
+_parse_known_url: Final = lru_cache(maxsize=256)(parse_url)  # the same few, again and again
 
 
 class FetchRequest(NamedTuple):
@@ -48,7 +51,7 @@ def check_request(request: FetchRequest) -> SplitResult:
     Raises `ValueError` for a URL that may not be fetched, or a header that would break the
     request: both are the caller's doing.
     """
-    parts = parse_url(request.url)
+    parts = _parse_known_url(request.url)
     for name, value in request.headers:
         text = name + value
         if not text.isascii() or not text.isprintable():

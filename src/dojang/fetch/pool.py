@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections import deque
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
+from urllib.parse import SplitResult
 
 Origin = tuple[str, str, int]
+
+
+def parse_origin(parts: SplitResult) -> Origin:
+    """Scheme, host and port of a URL that `check_request` has let pass."""
+    host = parts.hostname or ""
+    return parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 class Reusable(Protocol):

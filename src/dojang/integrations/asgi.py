@@ -18,7 +18,6 @@ from dojang.resource import (
 )
 from dojang.resource.credential import DEFAULT_PLACES
 from dojang.resource.gate import Gate
-from dojang.resource.policy import check_freshness
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -72,7 +71,7 @@ class Protect:
     def policy(self, policy: Policy) -> None:
         rules = [route.rule for route in policy.routes if route.rule is not None]
         for rule in rules:
-            check_freshness(rule, self._gate.verifier.freshness)
+            self._gate.prepare(rule)
         scopes = {scope for rule in rules for scope in (*rule.scopes, *rule.any_scope)}
         self._metadata = self._gate.build_metadata(scopes)
         self._policy = policy

@@ -23,10 +23,10 @@ from dojang.resource import (
     Unavailable,
     VerifiedToken,
     Verifier,
+    WhenStale,
 )
 from dojang.resource.credential import DEFAULT_PLACES
 from dojang.resource.gate import REFUSED, UNAVAILABLE, Gate
-from dojang.resource.policy import check_freshness
 from dojang.resource.verifier import LOCAL
 
 _log = logging.getLogger("dojang.resource")
@@ -100,6 +100,7 @@ class Guard:
         acr: Collection[str] = (),
         max_age: int | None = None,
         staleness: float | None = None,
+        when_stale: WhenStale | None = None,
         authenticated: bool = False,
     ) -> Any:
         """A dependency that demands what `Rule` says, for `Annotated` or as a default value.
@@ -114,9 +115,10 @@ class Guard:
             acr=tuple(acr),
             max_age=max_age,
             staleness=staleness,
+            when_stale=when_stale,
             authenticated=authenticated,
         )
-        check_freshness(rule, self.verifier.freshness)
+        self._gate.prepare(rule)
         self._scopes.update(rule.scopes, rule.any_scope)
         dependency = _Guarded(self._gate, rule, self._scheme_name, self.verifier.expect)
         return Security(dependency, scopes=[*rule.scopes, *rule.any_scope])

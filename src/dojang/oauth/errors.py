@@ -14,7 +14,8 @@ from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """Error codes of RFC 6749 §5.2, RFC 6750 §3.1, RFC 8707 §2 and RFC 8693 §2.2.2."""
+    """Error codes of RFC 6749 §5.2, RFC 6750 §3.1, RFC 8707 §2 and RFC 8693 §2.2.2, and Dojang's
+    own for one client's many followers."""
 
     INVALID_REQUEST = "invalid_request"
     INVALID_CLIENT = "invalid_client"
@@ -28,6 +29,7 @@ class ErrorCode(StrEnum):
     INSUFFICIENT_SCOPE = "insufficient_scope"
     SERVER_ERROR = "server_error"
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
+    TOO_MANY_FOLLOWERS = "too_many_followers"
 
 
 class OAuthError(Exception):

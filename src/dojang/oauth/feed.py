@@ -11,7 +11,7 @@ proof over its nonce, shows that nothing has happened since (design: the revocat
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -33,6 +33,7 @@ KEY_BYTES: Final = 32
 
 LONGEST_HOLD: Final = 20.0  # seconds that an issuer may take to say "nothing new"
 DEFAULT_HOLD: Final = 0.5
+LONGEST_PAUSE: Final = 0.1  # seconds
 
 _CODES: Final[Mapping[FactKind, int]] = {
     FactKind.TOKEN: 1,
@@ -63,7 +64,16 @@ class Tagger:
     def tag(self, kind: FactKind, identifier: str) -> bytes:
         """16 bytes. The key comes first and only part of the hash goes out, so that no tag
         leads to another (SHA-256 cut short cannot be extended)."""
-        return sha256(self._keyed[kind] + identifier.encode("utf-8", "replace")).digest()[:16]
+        return self.of_kind(kind)(identifier)
+
+    def of_kind(self, kind: FactKind) -> Callable[[str], bytes]:
+        """`tag` for one kind, without looking for its key each time."""
+        keyed = self._keyed[kind]
+
+        def tag(identifier: str) -> bytes:
+            return sha256(keyed + identifier.encode("utf-8", "replace")).digest()[:TAG_BYTES]
+
+        return tag
 
 
 class Record(NamedTuple):
@@ -104,7 +114,8 @@ class Manifest(NamedTuple):
 class Answer(NamedTuple):
     """What an issuer says to a follower that asked after `after`: its position and digest; signed
     pages that lead there, or `snapshot`: only a snapshot does. `keys_digest` changes with the key
-    set that access tokens are verified with. `hold` is the longest it waits, in seconds."""
+    set that access tokens are verified with. `hold` is the longest it waits, in seconds; `pause`
+    what an asker who was told news is to let pass, until all have been told."""
 
     rev: Rev
     digest: bytes
@@ -112,6 +123,7 @@ class Answer(NamedTuple):
     snapshot: bool
     keys_digest: str
     hold: float
+    pause: float = 0.0
 
 
 class Lease(NamedTuple):
@@ -232,15 +244,14 @@ def build_answer(answer: Answer) -> dict[str, Any]:
         "snapshot": answer.snapshot,
         "keys": answer.keys_digest,
         "hold": answer.hold,
+        "pause": answer.pause,
     }
 
 
 def parse_answer(document: bytes) -> Answer:
     """The answer to a question, proven or not. Raises `InvalidFeed`."""
     claims = _read(document)
-    hold, snapshot = claims.get("hold"), claims.get("snapshot")
-    if type(hold) not in (int, float) or not 0 <= hold <= LONGEST_HOLD:
-        raise InvalidFeed("hold is not a number of seconds")
+    snapshot = claims.get("snapshot")
     if type(snapshot) is not bool:
         raise InvalidFeed("snapshot is neither true nor false")
     pages = _texts(claims, "pages")
@@ -252,7 +263,8 @@ def parse_answer(document: bytes) -> Answer:
         pages,
         snapshot,
         _text(claims, "keys"),
-        float(hold),
+        _seconds(claims, "hold", LONGEST_HOLD),
+        _seconds(claims, "pause", LONGEST_PAUSE) if "pause" in claims else 0.0,
     )
 
 
@@ -311,6 +323,13 @@ def _whole(claims: Mapping[str, Any], name: str) -> int:
     if type(value) is not int or not 0 <= value < 2**53:
         raise InvalidFeed("a member is not a whole number")
     return value
+
+
+def _seconds(claims: Mapping[str, Any], name: str, most: float) -> float:
+    value: Any = claims.get(name)
+    if type(value) not in (int, float) or not 0 <= value <= most:
+        raise InvalidFeed("a member is not a number of seconds")
+    return float(value)
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

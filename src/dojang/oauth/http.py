@@ -56,11 +56,13 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """One response, whole."""
+    """One response, whole. `own` are headers besides, whose values no other response has: heads
+    without them are remembered."""
 
     status: int
     headers: Headers
     body: bytes
+    own: Headers = ()
 
 
 def build_json(status: int, document: dict[str, Any], *headers: tuple[bytes, bytes]) -> Response:
@@ -72,6 +74,7 @@ STATUS: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.INVALID_CLIENT: 401,
     ErrorCode.INVALID_TOKEN: 401,
     ErrorCode.INSUFFICIENT_SCOPE: 403,
+    ErrorCode.TOO_MANY_FOLLOWERS: 429,
     ErrorCode.SERVER_ERROR: 500,
     ErrorCode.TEMPORARILY_UNAVAILABLE: 503,
 }

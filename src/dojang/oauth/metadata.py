@@ -23,7 +23,8 @@ class InvalidMetadata(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerMetadata:
-    """What an authorization server says of itself (RFC 8414 §2). None is left out when served."""
+    """What an authorization server says of itself (RFC 8414 §2), and where Dojang's revocation feed
+    is. None is left out when served."""
 
     issuer: str
     authorization_endpoint: str | None = None
@@ -43,6 +44,7 @@ class ServerMetadata:
     revocation_endpoint_auth_signing_alg_values_supported: Sequence[str] | None = None
     code_challenge_methods_supported: Sequence[str] | None = None
     service_documentation: str | None = None
+    dojang_feed_endpoint: str | None = None
 
 
 _ENDPOINTS: Final = tuple(

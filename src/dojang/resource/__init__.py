@@ -21,6 +21,7 @@ from dojang.resource.hybrid import HybridVerifier
 from dojang.resource.introspection import BearerSource, IntrospectionVerifier
 from dojang.resource.local import LocalVerifier
 from dojang.resource.policy import Policy, Route, Rule, check_rule
+from dojang.resource.staleness import WhenStale
 from dojang.resource.verified import Identity, VerifiedToken
 from dojang.resource.verifier import Hybrid, Introspection, Local, Strategy, Verifier
 from dojang.trust.credentials import (
@@ -29,6 +30,8 @@ from dojang.trust.credentials import (
     Credentials,
     PrivateKeyJwt,
 )
+from dojang.trust.feed_status import FeedState, FeedStatus
+from dojang.trust.follower import Follower
 from dojang.trust.remote_keys import FixedKeys, KeySource, RemoteKeys
 
 __all__ = [
@@ -40,7 +43,10 @@ __all__ = [
     "Credentials",
     "Demand",
     "Expect",
+    "FeedState",
+    "FeedStatus",
     "FixedKeys",
+    "Follower",
     "HeaderToken",
     "Hybrid",
     "HybridVerifier",
@@ -64,6 +70,7 @@ __all__ = [
     "Unavailable",
     "VerifiedToken",
     "Verifier",
+    "WhenStale",
     "build_bearer_challenge",
     "check_rule",
     "parse_presented",

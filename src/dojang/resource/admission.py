@@ -16,9 +16,9 @@ from dojang.resource.verified import VerifiedToken
 _FOREVER_AGO: Final = float("-inf")
 
 # A token whose signature is good, laid out for the checks made on every use: the verified token,
-# iss, aud, typ, the last and the first moment it is good (leeway included), and all of its claims.
-# A plain tuple: unpacking one is what a warm request costs.
-Admitted = tuple[VerifiedToken, str, tuple[str, ...], str, float, float, AccessToken]
+# iss, aud, typ, the last and the first moment it is good (leeway included), all of its claims, and
+# the kid of the key that proved it. A plain tuple: unpacking one is what a warm request costs.
+Admitted = tuple[VerifiedToken, str, tuple[str, ...], str, float, float, AccessToken, str | None]
 
 
 class Admission:
@@ -41,7 +41,7 @@ class Admission:
         self._half = size // 2
         self._jwt = JwtVerifier(keys, algorithms=expect.algorithms, types=(expect.typ,))
 
-    def admit(self, token: str, *, now: float) -> VerifiedToken:
+    def admit(self, token: str, *, now: float) -> Admitted:
         """Verify a token that is not among the known ones.
 
         1. signature, algorithm, type and key; 2. the claims are there and of the right types;
@@ -54,7 +54,7 @@ class Admission:
             if admitted is None:
                 admitted = self._prove(token)
             check_access_token(
-                admitted[-1],
+                admitted[6],
                 issuer=self.issuer,
                 audience=self.audience,
                 now=now,
@@ -70,7 +70,7 @@ class Admission:
             if len(self.known) >= self._half:
                 self.known, self._old = {}, self.known
             self.known[token] = admitted
-        return admitted[0]
+        return admitted
 
     def _prove(self, token: str) -> Admitted:
         signed = self._jwt.verify(token)
@@ -89,4 +89,5 @@ class Admission:
             access.expires_at + leeway,
             starts_at - leeway,
             access,
+            signed.kid,
         )

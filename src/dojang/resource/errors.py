@@ -43,6 +43,7 @@ class RefusalReason(StrEnum):
     WRONG_AUDIENCE = "wrong_audience"
     BOUND_TOKEN = "bound_token"
     INACTIVE = "inactive"
+    REVOKED = "revoked"
 
     NO_RULE = "no_rule"
     INSUFFICIENT_SCOPE = "insufficient_scope"

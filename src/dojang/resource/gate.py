@@ -18,7 +18,7 @@ from dojang.resource.errors import (
     Unavailable,
     build_bearer_challenge,
 )
-from dojang.resource.policy import Rule, check_rule
+from dojang.resource.policy import Rule, check_freshness, check_rule
 from dojang.resource.verified import VerifiedToken
 from dojang.resource.verifier import Verifier
 
@@ -60,11 +60,19 @@ class Gate:
         self._metadata_url = None if resource is None else find_resource_metadata_url(resource)
         self._clock = clock
 
+    def prepare(self, rule: Rule) -> None:
+        """A rule comes into force. Raises `ValueError` where the verifier cannot keep it."""
+        check_freshness(rule, self.verifier.freshness)
+        if rule.staleness is not None:
+            self.verifier.need(rule.staleness)
+
     async def admit(self, head: RequestHead, rule: Rule) -> VerifiedToken:
         """The request's token, verified and enough for `rule`. Raises `Refusal`, `Unavailable`."""
         try:
             presented = parse_presented(head, self._places)
-            token = await self.verifier.verify_async(presented.value, staleness=rule.staleness)
+            token = await self.verifier.verify_async(
+                presented.value, staleness=rule.staleness, when_stale=rule.when_stale
+            )
             check_rule(rule, token, now=self._clock.now())
         except Refusal as refusal:
             if refusal.demand is NO_DEMAND and refusal.status == 401:

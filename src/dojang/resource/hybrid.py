@@ -1,29 +1,70 @@
 """Local verification first, then whether the token was revoked: junk never reaches the issuer.
 
-Without a pushed view of revocations, the issuer is asked.
+A view of revocations that the issuer pushes decides where it is fresh enough for the route; where
+it is not, or there is none, the issuer is asked, or what the route says instead happens.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
+from dojang.clock import SYSTEM_CLOCK, Clock
+from dojang.resource.admission import Admission, Admitted
+from dojang.resource.errors import Refusal, RefusalReason, Unavailable
 from dojang.resource.expect import Expect
 from dojang.resource.introspection import IntrospectionVerifier
+from dojang.resource.living import Living
 from dojang.resource.local import LocalVerifier
+from dojang.resource.staleness import DEFAULT_STALENESS, WhenStale, check_staleness
 from dojang.resource.verified import VerifiedToken
+from dojang.trust.feed_exchange import Proof
+from dojang.trust.feed_status import FeedStatus
+from dojang.trust.follower import Follower
+from dojang.trust.revocations import NUMBER_BITS
+
+_LOOK_EVERY: Final = 1.0  # seconds
 
 
 class HybridVerifier:
-    """Both checks of one token, in this order: `local`, then `introspection`, under one `Expect`.
+    """Both checks of one token, in this order, under one `Expect`: `local`, then revocation, known
+    as of at most `staleness` seconds ago: from the view of `follower`, or by `introspection`.
 
-    How stale the second may be is its `keep`; with 0 it is made every time. Raises `ValueError`
-    where the two expect different things.
+    Beyond that `when_stale` decides. Both are for calls that name none of their own. Without a
+    follower the issuer is asked about every token, and its answer serves for the `keep` of
+    `introspection`. Raises `ValueError`.
     """
 
-    def __init__(self, *, local: LocalVerifier, introspection: IntrospectionVerifier) -> None:
+    def __init__(
+        self,
+        *,
+        local: LocalVerifier,
+        introspection: IntrospectionVerifier,
+        follower: Follower | None = None,
+        staleness: float = DEFAULT_STALENESS,
+        when_stale: WhenStale = WhenStale.ASK,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         if local.expect != introspection.expect:
             raise ValueError("both verifiers must expect the same")
+        if follower is not None and follower.issuer != local.expect.issuer:
+            raise ValueError("the follower follows another issuer")
+        check_staleness(staleness)
+        self.freshness = introspection.freshness if follower is None else staleness
         self._local = local
         self._introspection = introspection
-        self.freshness = introspection.freshness
+        self._follower = follower
+        self._staleness = staleness
+        self._when_stale = WhenStale(when_stale)
+        self._clock = clock
+        self._monotonic = clock.monotonic
+        self._keys = local.keys
+        self._living = Living(local.keys, size=local.known_tokens)
+        self._proof = Proof() if follower is None else follower.proof
+        self._look_at = self._offset = float("-inf")
+        self._decided = self._asked = self._refused = self._accepted = 0
+        if follower is not None:
+            follower.need(staleness)
+            follower.watch(self._living)
 
     def __repr__(self) -> str:
         return f"HybridVerifier({self.expect!r})"
@@ -33,21 +74,146 @@ class HybridVerifier:
         """What is demanded."""
         return self._introspection.expect
 
+    @property
+    def follower(self) -> Follower | None:
+        """Who keeps the view."""
+        return self._follower
+
     def ready(self) -> bool:
-        """Whether there are keys to verify with."""
+        """Whether there are keys to verify with; asking starts to follow."""
+        if self._follower is not None:
+            self._follower.look()
         return self._local.ready()
 
-    def verify(self, token: str, *, staleness: float | None = None) -> VerifiedToken:
-        """The token, verified here and, at most `staleness` seconds ago, by its issuer.
+    def need(self, bound: float) -> None:
+        """A route relies on the view for `bound` seconds: it is kept fresher than that."""
+        if self._follower is not None:
+            self._follower.need(bound)
 
-        Raises `Refusal` and `Unavailable`.
+    def feed_status(self) -> FeedStatus | None:
+        """How far the view can be relied on, and what became of requests; None without one."""
+        if self._follower is None:
+            return None
+        return self._follower.status()._replace(
+            decided=self._decided,
+            asked=self._asked,
+            refused=self._refused,
+            accepted=self._accepted,
+        )
+
+    def verify(
+        self, token: str, *, staleness: float | None = None, when_stale: WhenStale | None = None
+    ) -> VerifiedToken:
+        """The token, verified here, and not revoked as of at most `staleness` seconds ago.
+
+        Raises `Refusal`; `Unavailable` where that cannot be known, and where the view is too old
+        and `when_stale` says so.
         """
-        verified = self._local.verify(token)
-        self._introspection.verify(token, staleness=staleness)
-        return verified
+        # A warm request. When the view was proven is read before the living: what a later proof
+        # includes is taken out of them before it counts.
+        now = self._monotonic()
+        living = self._living
+        if (
+            now - self._proof.at < (self._staleness if staleness is None else staleness)
+            and now < self._look_at
+            and living.key_set is self._keys.keys
+            and living.expect is self._local._expect  # noqa: SLF001  a property takes a tenth of it
+        ):
+            found = living.tokens.get(token)
+            if found is not None and found[5] <= now + self._offset < found[4]:
+                self._decided += 1
+                return found[0]
+        admission, admitted = self._local.admit(token)
+        if self._must_ask(token, admission, admitted, staleness, when_stale):
+            self._introspection.verify(token, staleness=self._find_bound(staleness))
+        return admitted[0]
 
-    async def verify_async(self, token: str, *, staleness: float | None = None) -> VerifiedToken:
+    async def verify_async(
+        self, token: str, *, staleness: float | None = None, when_stale: WhenStale | None = None
+    ) -> VerifiedToken:
         """As `verify`, without blocking the loop."""
-        verified = await self._local.verify_async(token)
-        await self._introspection.verify_async(token, staleness=staleness)
-        return verified
+        now = self._monotonic()
+        living = self._living
+        if (  # as in `verify`, where a call would cost more than it does here
+            now - self._proof.at < (self._staleness if staleness is None else staleness)
+            and now < self._look_at
+            and living.key_set is self._keys.keys
+            and living.expect is self._local._expect  # noqa: SLF001
+        ):
+            found = living.tokens.get(token)
+            if found is not None and found[5] <= now + self._offset < found[4]:
+                self._decided += 1
+                return found[0]
+        admission, admitted = await self._local.admit_async(token)
+        if self._must_ask(token, admission, admitted, staleness, when_stale):
+            bound = self._find_bound(staleness)
+            await self._introspection.verify_async(token, staleness=bound)
+        return admitted[0]
+
+    def _find_bound(self, staleness: float | None) -> float | None:
+        """How old an answer of the issuer may be; None: as `introspection` has it."""
+        return self._staleness if staleness is None and self._follower is not None else staleness
+
+    def _must_ask(
+        self,
+        token: str,
+        admission: Admission,
+        admitted: Admitted,
+        staleness: float | None,
+        when_stale: WhenStale | None,
+    ) -> bool:
+        """Whether the issuer has to be asked about a token whose signature and claims are good.
+
+        1. what has expired by the issuer's own time is refused, wherever the clock here was set;
+        2. so is what the view knows to be revoked, however old it is; 3. a view that is fresh
+        enough decides; 4. else the issuer, or what the route says instead.
+        """
+        follower = self._follower
+        if follower is None:
+            return True
+        now = self._monotonic()
+        if now >= self._look_at:
+            self._look(follower, now)
+        if now + self._offset >= admitted[4]:
+            raise Refusal(RefusalReason.EXPIRED)
+        bound = self._staleness if staleness is None else staleness
+        fresh = now - self._proof.at < bound  # before the view is read
+        rev = _parse_rev(admitted[6].claims.get("rev"))
+        view = follower.view
+        if rev is not None and view is not None:
+            if self._living.find_whether_dead(token, admission, admitted, rev, view):
+                raise Refusal(RefusalReason.REVOKED)
+            if fresh:
+                self._decided += 1
+                return False
+        follower.need(bound)
+        if bound == 0 or rev is None or not follower.offered:
+            self._asked += 1
+            return True
+        return self._fall_back(when_stale or self._when_stale)
+
+    def _fall_back(self, when_stale: WhenStale) -> bool:
+        """What a route says of a view that is too old for it."""
+        if when_stale is WhenStale.REFUSE:
+            self._refused += 1
+            raise Unavailable(f"the view of the revocations of {self.expect.issuer}")
+        if when_stale is WhenStale.ACCEPT_UNTIL_EXPIRY:
+            self._accepted += 1
+            return False
+        self._asked += 1
+        return True
+
+    def _look(self, follower: Follower, now: float) -> None:
+        """Once a second: see that it follows, and what time it is."""
+        follower.look()
+        self._offset = max(self._clock.now() - now, follower.time_offset)
+        self._look_at = now + _LOOK_EVERY
+
+
+def _parse_rev(value: object) -> int | None:
+    """The position a token was allowed at, as one number; None for tokens that no feed is about."""
+    if type(value) is list and len(value) == 2:
+        epoch, number = value
+        if type(epoch) is int and type(number) is int and epoch >= 0 <= number < 1 << NUMBER_BITS:
+            return epoch << NUMBER_BITS | number
+    return None

@@ -26,6 +26,7 @@ from dojang.resource.answers import LONGEST_NEGATIVE, Answer, Answers
 from dojang.resource.breaker import Breaker
 from dojang.resource.errors import REASONS, Refusal, RefusalReason
 from dojang.resource.expect import Expect
+from dojang.resource.staleness import WhenStale
 from dojang.resource.verified import VerifiedToken
 from dojang.trust.credentials import Credentials, build_form
 from dojang.trust.discovery import Issuer
@@ -105,8 +106,17 @@ class IntrospectionVerifier:
         """Always: there is nothing to have ready."""
         return True
 
-    def verify(self, token: str, *, staleness: float | None = None) -> VerifiedToken:
-        """The token, verified as of at most `staleness` (and `keep`) seconds ago.
+    def need(self, bound: float) -> None:
+        """Nothing: the issuer is asked."""
+
+    def feed_status(self) -> None:
+        """None: nothing is followed."""
+
+    def verify(
+        self, token: str, *, staleness: float | None = None, when_stale: WhenStale | None = None
+    ) -> VerifiedToken:
+        """The token, verified as of at most `staleness` (and `keep`) seconds ago. An answer is
+        never staler than that, so `when_stale` changes nothing.
 
         Raises `Refusal`; `Unavailable` where the issuer does not answer as it should.
         """
@@ -118,7 +128,9 @@ class IntrospectionVerifier:
                 answer = drive(self._ask(token, bearer), self._transport)
         return self._judge(answer)
 
-    async def verify_async(self, token: str, *, staleness: float | None = None) -> VerifiedToken:
+    async def verify_async(
+        self, token: str, *, staleness: float | None = None, when_stale: WhenStale | None = None
+    ) -> VerifiedToken:
         """As `verify`, without blocking the loop."""
         answer = self._find(token, staleness)
         if answer is None:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from dojang.oauth.scopes import check_scope_name
 from dojang.resource.errors import Demand, Refusal, RefusalReason
+from dojang.resource.staleness import WhenStale, check_staleness
 from dojang.resource.verified import VerifiedToken
 
 _SLASHES: Final = re.compile(r"[/\\]+")
@@ -27,7 +28,8 @@ _METHOD: Final = re.compile(r"[A-Z]+")
 class Rule:
     """What one route demands: every one of `scopes`, one of `any_scope`, one of `roles`, one of
     `acr` (RFC 9470), a sign-in at most `max_age` seconds ago, and revocation known as of at most
-    `staleness` seconds ago. `authenticated` says that any verified token will do.
+    `staleness` seconds ago (0: the issuer is asked each time); `when_stale` is what happens where
+    it is not. `authenticated` says that any verified token will do.
 
     Raises `ValueError` where nothing is demanded, or a scope cannot be one.
     """
@@ -38,6 +40,7 @@ class Rule:
     acr: tuple[str, ...] = ()
     max_age: int | None = None
     staleness: float | None = None
+    when_stale: WhenStale | None = None
     authenticated: bool = False
 
     def __post_init__(self) -> None:
@@ -48,9 +51,11 @@ class Rule:
             object.__setattr__(self, name, tuple(values))
         for name in (*self.scopes, *self.any_scope, *self.acr):
             check_scope_name(name)  # acr_values are written alike
-        for bound in (self.max_age, self.staleness):
-            if bound is not None and bound < 0:
-                raise ValueError("max_age and staleness are not negative")
+        if self.max_age is not None and self.max_age < 0:
+            raise ValueError("max_age is not negative")
+        check_staleness(self.staleness)
+        if self.when_stale is not None:
+            object.__setattr__(self, "when_stale", WhenStale(self.when_stale))
         if not (self.scopes or self.any_scope or self.roles or self.authenticated):
             raise ValueError("a rule demands scopes or roles, or says authenticated = true")
 
@@ -80,9 +85,9 @@ def _step_up(rule: Rule) -> Refusal:
 
 
 def check_freshness(rule: Rule, freshness: float | None) -> None:
-    """Raises `ValueError` where a verifier of this `freshness` cannot keep a rule's `staleness`:
-    better at the start than never."""
-    if rule.staleness is not None and freshness is None:
+    """Raises `ValueError` where a verifier of this `freshness` cannot keep what a rule says of
+    staleness: better at the start than never."""
+    if freshness is None and (rule.staleness is not None or rule.when_stale is not None):
         raise ValueError("staleness needs introspection or a hybrid: a local check has none")
 
 

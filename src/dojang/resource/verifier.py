@@ -11,8 +11,12 @@ from dojang.resource.expect import Expect
 from dojang.resource.hybrid import HybridVerifier
 from dojang.resource.introspection import TIMEOUT, BearerSource, IntrospectionVerifier
 from dojang.resource.local import LocalVerifier
+from dojang.resource.staleness import DEFAULT_STALENESS, WhenStale
 from dojang.resource.verified import VerifiedToken
 from dojang.trust.credentials import Credentials
+from dojang.trust.feed_status import FeedStatus
+from dojang.trust.follower import Follower
+from dojang.trust.relay_door import parse_relay
 from dojang.trust.remote_keys import KeySource, RemoteKeys
 
 
@@ -31,10 +35,20 @@ class Verifier(Protocol):
     def ready(self) -> bool:
         """Whether tokens can be verified; asking starts what is needed for it."""
 
-    def verify(self, token: str, *, staleness: float | None = None) -> VerifiedToken:
+    def need(self, bound: float) -> None:
+        """A route relies on what is known of revocations for `bound` seconds."""
+
+    def feed_status(self) -> FeedStatus | None:
+        """How far a pushed view of revocations can be relied on now; None where there is none."""
+
+    def verify(
+        self, token: str, *, staleness: float | None = None, when_stale: WhenStale | None = None
+    ) -> VerifiedToken:
         """Raises `Refusal` and `Unavailable`."""
 
-    async def verify_async(self, token: str, *, staleness: float | None = None) -> VerifiedToken:
+    async def verify_async(
+        self, token: str, *, staleness: float | None = None, when_stale: WhenStale | None = None
+    ) -> VerifiedToken:
         """As `verify`, without blocking the loop."""
 
 
@@ -96,14 +110,47 @@ class Introspection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hybrid:
-    """Both: the keys first, then the issuer about what the keys let pass."""
+    """Both: the keys first, then a view of revocations that the issuer pushes, at most `staleness`
+    seconds old; where it is older, what `when_stale` says. An issuer that offers no such feed is
+    asked about what the keys let pass.
+
+    `follow` is whether to follow the feed; or `unix:` and the path of a socket, where one process
+    of this host follows it for all (`dojang follow`); or a `Follower` that several guards share.
+    With a clock of the caller's it is driven by hand (`Follower.poll`).
+    """
 
     introspection: Introspection
     local: Local = Local()
+    staleness: float = DEFAULT_STALENESS
+    when_stale: WhenStale = WhenStale.ASK
+    follow: bool | str | Follower = True
 
     def build(self, expect: Expect) -> HybridVerifier:
         return HybridVerifier(
-            local=self.local.build(expect), introspection=self.introspection.build(expect)
+            local=self.local.build(expect),
+            introspection=self.introspection.build(expect),
+            follower=self._find_follower(expect),
+            staleness=self.staleness,
+            when_stale=self.when_stale,
+            clock=self.local.clock,
+        )
+
+    def _find_follower(self, expect: Expect) -> Follower | None:
+        follow, asking = self.follow, self.introspection
+        if isinstance(follow, Follower):
+            return follow
+        if follow is False:
+            return None
+        relay = parse_relay(follow) if isinstance(follow, str) else None
+        return Follower(
+            expect.issuer,
+            credentials=None if relay else asking.credentials,
+            source=None if relay else asking.source,
+            relay=relay,
+            fetch_from=asking.fetch_from,
+            transport=None if relay else asking.transport,
+            clock=asking.clock,
+            by_hand=asking.clock is not SYSTEM_CLOCK,
         )
 
 

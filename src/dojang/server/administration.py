@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from dojang.server.admin import clients, keys, records, resources, revocations
+from dojang.server.admin import clients, keys, records, resources, revocations, status
 from dojang.server.admin.errors import OperationRefused, conflict
 from dojang.server.ports import Conflict
 from dojang.server.provider import ADMIN_READ, ADMIN_WRITE
@@ -64,6 +64,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "keys.list": _read("/v1/keys", keys.ListKeys, keys.list_keys),
     "keys.rotate": _write("/v1/keys/rotate", keys.RotateKey, keys.rotate_key),
     "keys.revoke": _write("/v1/keys/{kid}/revoke", keys.NamedKey, keys.revoke_key),
+    "keys.remove": _write("/v1/keys/{kid}/remove", keys.NamedKey, keys.remove_key),
     "revoke.token": _write(
         "/v1/revocations/token", revocations.RevokeToken, revocations.revoke_token
     ),
@@ -73,9 +74,18 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "revoke.grant": _write(
         "/v1/revocations/grant", revocations.RevokeGrant, revocations.revoke_grant
     ),
+    "revoke.session": _write(
+        "/v1/revocations/session", revocations.RevokeSession, revocations.revoke_session
+    ),
+    "revoke.account": _write(
+        "/v1/revocations/account", revocations.RevokeAccount, revocations.revoke_account
+    ),
+    "revoke.everything": _write(
+        "/v1/revocations/everything", revocations.RevokeEverything, revocations.revoke_everything
+    ),
     "audit.list": _read("/v1/audit", records.ListAudit, records.list_audit),
     "audit.verify": _read("/v1/audit/verify", records.VerifyAudit, records.verify_audit),
-    "status": _read("/v1/status", records.ShowStatus, records.show_status),
+    "status": _read("/v1/status", status.ShowStatus, status.show_status),
 }
 
 

@@ -13,6 +13,8 @@ from dojang.jose.errors import InvalidToken
 from dojang.oauth.urls import check_issuer
 
 ENCRYPTION_KEY_BYTES = 32
+SHORTEST_ROTATION, LONGEST_ROTATION = 86_400, 315_360_000
+SHORTEST_HOLD_LIMIT, LONGEST_HOLD_LIMIT = 60, 604_800
 
 
 class TcpAddress(NamedTuple):
@@ -46,18 +48,38 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Storage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`url`: `sqlite:PATH` or `postgresql://…`; it may carry a password."""
+    """`url`: `sqlite:PATH` or `postgresql://…`; it may carry a password. `failover`: whether a
+    standby that takes over may lack acknowledged commits; with synchronous replication none does.
+    """
 
     url: str = "sqlite:dojang.db"
+    failover: Literal["lossy", "lossless"] = "lossy"
 
     def __repr__(self) -> str:
         return f"Storage({self.url.partition(':')[0]})"
 
 
+class Redis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`url`: `redis://…`, `rediss://…` or `unix://…`, by which nodes tell each other of commits; it
+    may carry a password."""
+
+    url: str = ""
+
+    def __repr__(self) -> str:
+        return "Redis()"
+
+
 class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`encryption_key`: the base64url of the 32 bytes that every private key is sealed under."""
+    """`encryption_key`: the base64url of the 32 bytes that every private key is sealed under.
+    `witness`: the file that says how far the database was. A key signs for `rotate_after` seconds,
+    unless `automatic_rotation` is off and only a command rotates; a takeover waits for followers
+    `hold_limit` seconds at the longest."""
 
     encryption_key: str = ""
+    witness: str = ""
+    rotate_after: int = 7_776_000
+    automatic_rotation: bool = True
+    hold_limit: int = 3600
 
     def __repr__(self) -> str:
         return "Keys()"
@@ -86,13 +108,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     issuer: str
     listen: Listen = Listen()
     storage: Storage = Storage()
+    redis: Redis = Redis()
     keys: Keys = Keys()
     operator: Operator = Operator()
     log: Log = Log()
     trusted_proxies: tuple[str, ...] = ()
 
 
-SECRETS = frozenset({"storage.url", "keys.encryption_key", "operator.client_secret"})
+SECRETS = frozenset({"storage.url", "redis.url", "keys.encryption_key", "operator.client_secret"})
 
 
 def parse_address(text: str) -> Address:
@@ -130,6 +153,30 @@ def parse_encryption_key(text: str) -> bytes:
     if len(key) != ENCRYPTION_KEY_BYTES:
         raise BadEncryptionKey
     return key
+
+
+def check_rotation_age(seconds: int) -> None:
+    """Raises `ValueError` unless keys may be rotated so often: not before the last have gone."""
+    if not SHORTEST_ROTATION <= seconds <= LONGEST_ROTATION:
+        raise ValueError(
+            f"must be {SHORTEST_ROTATION} (a day) to {LONGEST_ROTATION} seconds (ten years); "
+            "keys.automatic_rotation = false leaves rotations to `dojang keys rotate`"
+        )
+
+
+def check_hold_limit(seconds: int) -> None:
+    """Raises `ValueError` unless a takeover may wait so long for followers."""
+    if not SHORTEST_HOLD_LIMIT <= seconds <= LONGEST_HOLD_LIMIT:
+        raise ValueError(
+            f"must be {SHORTEST_HOLD_LIMIT} to {LONGEST_HOLD_LIMIT} seconds (a week); a follower "
+            "needs time to fetch the key set"
+        )
+
+
+def check_redis(url: str) -> None:
+    """Raises `ValueError` unless `url` is empty or the address of a Redis."""
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("begins with none of redis://, rediss:// and unix://")
 
 
 def check_issuer_setting(issuer: str) -> None:

@@ -6,7 +6,7 @@ from dojang.oauth.client_assertion import ALGORITHMS
 from dojang.oauth.metadata import ServerMetadata, build_metadata
 from dojang.server.grant_types import GRANTS
 from dojang.server.model import AuthenticationMethod
-from dojang.server.paths import INTROSPECTION, JWKS, REVOCATION, TOKEN
+from dojang.server.paths import FEED, INTROSPECTION, JWKS, REVOCATION, TOKEN
 
 
 def build_server_metadata(issuer: str) -> dict[str, object]:
@@ -20,6 +20,7 @@ def build_server_metadata(issuer: str) -> dict[str, object]:
             jwks_uri=issuer + JWKS,
             introspection_endpoint=issuer + INTROSPECTION,
             revocation_endpoint=issuer + REVOCATION,
+            dojang_feed_endpoint=issuer + FEED,
             response_types_supported=(),
             grant_types_supported=tuple(GRANTS),
             token_endpoint_auth_methods_supported=methods,

@@ -15,6 +15,7 @@ from dojang.oauth.revocation_fact import Rev
 MOST_PER_CLIENT: Final = 2048
 HEARTBEATS: Final = 3
 SHORTEST_LEASE: Final = 5.0  # seconds: a scheduling hiccup is no absence
+LATENESS: Final = 15.0  # seconds
 
 
 class Follower(Struct, frozen=True, kw_only=True):
@@ -67,14 +68,12 @@ class Followers:
         return self._here.values()
 
     def find_alive(self, now: float) -> list[Follower]:
-        """All that are there at `now`, on every node; of one that moved, its latest word."""
-        latest: dict[str, Follower] = {}
-        for each in (*self.others, *self._here.values()):
+        """All that are there at `now`, on every node; of one that moved, its latest word.
+
+        What another node says may be late, and by another clock: rather there than not."""
+        latest = {each.follower_id: each for each in self.others if each.is_alive(now - LATENESS)}
+        for each in self._here.values():
             known = latest.get(each.follower_id)
-            if each.is_alive(now) and (known is None or known.seen_at < each.seen_at):
+            if each.is_alive(now) and (known is None or known.seen_at <= each.seen_at):
                 latest[each.follower_id] = each
         return list(latest.values())
-
-    def find_lacking(self, kid: str, now: float) -> list[Follower]:
-        """Those that are there at `now` and do not hold the key `kid`."""
-        return [each for each in self.find_alive(now) if kid not in each.kids]

@@ -86,11 +86,31 @@ def make_key(
 ) -> KeyRecord:
     """A new key, its private half sealed under `encryption_key`."""
     kid = new_kid()
+    private: SigningKey | SealKey
     if use is KeyUse.SEAL:
-        secret, public = SealKey.generate(kid).secret, None
+        private = SealKey.generate(kid)
     else:
-        key = SigningKey.generate(algorithm, kid=kid)
-        secret, public = json_object.dump(key.private_jwk()), key.public_jwk()
+        private = SigningKey.generate(algorithm, kid=kid)
+    return build_key_record(
+        use, algorithm, private, encryption_key, now=now, active_from=active_from
+    )
+
+
+def build_key_record(
+    use: KeyUse,
+    algorithm: str,
+    private: SigningKey | SealKey,
+    encryption_key: SealKey,
+    *,
+    now: int,
+    active_from: int | None,
+) -> KeyRecord:
+    """The record of a key that is new, its private half sealed under `encryption_key`."""
+    kid = private.kid
+    if isinstance(private, SealKey):
+        secret, public = private.secret, None
+    else:
+        secret, public = json_object.dump(private.private_jwk()), private.public_jwk()
     return KeyRecord(
         kid=kid,
         use=use,

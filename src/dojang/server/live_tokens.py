@@ -19,14 +19,15 @@ class LiveToken(NamedTuple):
 
     claims: AccessTokenClaims
     resource: Resource
+    kid: str
 
 
 async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveToken | None:
     """The token, or None whatever is wrong with it. The barrier was reached before.
 
     1. this server made it; 2. it has not expired; 3. no later fact names it, its grant, its
-    client, its subject or its key; 4. its resource exists; 5. its client exists and is enabled,
-    and 6. still holds the grant. Raises `Unavailable`.
+    client, its subject, its key or everything; 4. its resource exists; 5. its client exists and is
+    enabled, and 6. still holds the grant. Raises `Unavailable`.
     """
     state = provider.state
     presented = state.tokens.parse(token, now=now)
@@ -41,8 +42,12 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
         "client_id": claims.client_id,
         "sub": claims.sub,
         "kid": presented.kid,
+        "iss": claims.iss,
     }
-    if state.revocations.find_killer(claims.rev, identifiers) is not None:
+    revocations = state.revocations
+    if revocations.as_of > claims.rev and revocations.find_killer(
+        revocations.mark(claims.rev, identifiers)
+    ):
         return None
     resource = state.resources.get(claims.aud)
     if resource is None:
@@ -52,4 +57,4 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
         return None
     if claims.grant not in [grant.grant_id for grant in client.grants]:
         return None
-    return LiveToken(claims, resource)
+    return LiveToken(claims, resource, presented.kid)

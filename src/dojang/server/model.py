@@ -38,7 +38,8 @@ class TokenFormat(StrEnum):
 
 class Resource(Struct, frozen=True, kw_only=True):
     """A protected API (RFC 8707). `identifier` is its resource indicator and the audience of its
-    tokens; `introspectors` are the client_ids that may ask about them."""
+    tokens; `introspectors` are the client_ids that may ask about them. `followers_only`: whoever
+    verifies its tokens follows the feed, and nobody only polls the key set."""
 
     identifier: str
     scopes: tuple[str, ...]
@@ -46,6 +47,7 @@ class Resource(Struct, frozen=True, kw_only=True):
     algorithm: str = "ES256"
     access_token_lifetime: int = 600
     introspectors: tuple[str, ...] = ()
+    followers_only: bool = False
     version: int = 1
 
 

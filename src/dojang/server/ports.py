@@ -64,6 +64,14 @@ class Conflict(Exception):
         self.identifier = identifier
 
 
+class EpochPlan(Protocol):
+    """What a new epoch begins with."""
+
+    def __call__(self, keys: Sequence[KeyRecord], *, lost: bool) -> Sequence[Change]:
+        """`keys` are those of the database that the epoch is of. `lost`: commits that had been
+        acknowledged are known to be missing in it."""
+
+
 class Ledger(Protocol):
     """The order of things."""
 
@@ -76,6 +84,10 @@ class Ledger(Protocol):
         gaps; `generation` grows with every change of a client, a resource or a key; the position
         returned includes these changes.
         Raises `Conflict` or `Unavailable`; after `Unavailable` the outcome is not known."""
+
+    async def begin_epoch(self, plan: EpochPlan, *, beyond: int = 0) -> Position:
+        """Begin an epoch that is later than the database's own and than `beyond`, with what `plan`
+        says. Duty: as `commit`; numbers go on, and every server reads again what it holds."""
 
     async def load_facts(self, after: Rev) -> Sequence[Fact]:
         """Facts later than `after`, in order. Duty: no committed fact is skipped."""

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import hmac
 from asyncio import Lock
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, Protocol, Self, TypeVar
+from functools import partial
+from typing import Final, Self
 
 from dojang.clock import Clock
+from dojang.jose.keys import SigningKey
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
+from dojang.oauth.feed import Tagger
 from dojang.server.config import check_issuer_setting
+from dojang.server.counters import Counters
+from dojang.server.feed import Feed
+from dojang.server.key_plans import Schedule, plan_clearing
 from dojang.server.key_records import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
+from dojang.server.offloading import Offload, run_inline
 from dojang.server.paths import ADMIN, INTROSPECTION
 from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
 
 ENCRYPTION_KEY_ID: Final = "key-encryption-key"
-_T = TypeVar("_T")
+_VIEW_KEY: Final = b"dojang view key"
 DEFAULT_ALGORITHM: Final = "ES256"
 ADMIN_READ: Final = "admin:read"
 ADMIN_WRITE: Final = "admin:write"
 INTROSPECT: Final = "introspect"
+DEFAULT_SCHEDULE: Final = Schedule()
 
 
 class NotInitialised(Exception):
@@ -36,22 +45,12 @@ class NotInitialised(Exception):
         )
 
 
-class Offload(Protocol):
-    """Runs slow pure work (making an RSA key takes a third of a second) and waits for it."""
-
-    async def __call__(self, work: Callable[[], _T], /) -> _T: ...
-
-
-async def run_inline(work: Callable[[], _T], /) -> _T:
-    """An `Offload` for where nobody else waits."""
-    return work()
-
-
 class Provider:
     """An authorization server over a store, which its owner closes. Make one with `start`.
 
     `counters` are plain counts for the metrics page: (name, label, value, …) to number.
-    `changing` lets one operation of this node plan and commit at a time.
+    `changing` lets one operation of this node plan and commit at a time. `feed` is what followers
+    ask.
     """
 
     def __init__(
@@ -62,15 +61,21 @@ class Provider:
         clock: Clock,
         encryption_key: SealKey,
         offload: Offload = run_inline,
+        schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> None:
         check_issuer_setting(issuer)
         self.issuer: Final = issuer
         self.store: Final = store
         self.clock: Final = clock
-        self.state: Final = State(store, encryption_key)
+        view_key = hmac.digest(encryption_key.secret, _VIEW_KEY, "sha256")
+        self.state: Final = State(store, encryption_key, Tagger(view_key))
         self.offload: Final = offload
+        self.schedule: Final = schedule
         self.changing: Final = Lock()
-        self.counters: Final[dict[tuple[str, ...], int]] = defaultdict(int)
+        self.counters: Final[Counters] = defaultdict(int)
+        self.feed: Final = Feed(
+            self.state, store, clock, offload, self.counters, issuer=issuer, view_key=view_key
+        )
 
     @classmethod
     async def start(
@@ -81,11 +86,13 @@ class Provider:
         clock: Clock,
         key_encryption_key: bytes,
         offload: Offload = run_inline,
+        schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Self:
         """A provider on a store that `initialise` has filled. `key_encryption_key` is 32 bytes.
 
-        Raises `NotInitialised`, `WrongEncryptionKey` and `Unavailable`; it never makes keys.
-        Raises `ValueError` for what is no issuer.
+        It makes no keys but those of the feed, for an installation that is older than the feed.
+        Raises `NotInitialised`, `WrongEncryptionKey` and `Unavailable`, and `ValueError` for what
+        is no issuer.
         """
         provider = cls(
             issuer=issuer,
@@ -93,11 +100,22 @@ class Provider:
             clock=clock,
             encryption_key=SealKey.from_bytes(ENCRYPTION_KEY_ID, key_encryption_key),
             offload=offload,
+            schedule=schedule,
         )
         await provider.state.reach_barrier()
         if not provider.state.keys.records:
             raise NotInitialised
+        await provider._make_feed_keys()
         return provider
+
+    async def _make_feed_keys(self) -> None:
+        now = int(self.clock.now())
+        changes = await self.offload(partial(self.state.keys.plan_feed_keys, now=now))
+        if changes:
+            event = AuditEvent(at=now, actor="dojang", action="keys.make", target=KeyUse.FEED)
+            with suppress(Conflict):  # another node was first
+                await self.store.commit([*changes, event])
+            await self.state.reach_barrier()
 
     @property
     def introspection_audience(self) -> str:
@@ -128,7 +146,7 @@ class Provider:
         """Forget what no living token needs: spent facts, replay entries and keys."""
         now = int(self.clock.now())
         await self.state.reach_barrier()
-        clearing = self.state.keys.plan_clearing(now=now)
+        clearing = plan_clearing(self.state.keys.records, now=now)
         if clearing:
             event = AuditEvent(
                 at=now, actor="dojang", action="keys.clear", target=f"{len(clearing)} keys"
@@ -136,11 +154,19 @@ class Provider:
             with suppress(Conflict):  # another node was first
                 await self.store.commit([*clearing, event])
         await self.store.forget(now=now)
-        self.state.revocations.forget(now)
+        await self.offload(partial(self.state.revocations.forget, now))
 
 
-async def initialise(*, issuer: str, store: Store, clock: Clock, key_encryption_key: bytes) -> None:
-    """Fill an empty store: the first keys and the server's own two resources.
+async def initialise(
+    *,
+    issuer: str,
+    store: Store,
+    clock: Clock,
+    key_encryption_key: bytes,
+    feed_keys: Sequence[SigningKey] = (),
+) -> None:
+    """Fill an empty store: the first keys and the server's own two resources. `feed_keys` are two
+    RS256 keys, where they were made before.
 
     Raises `Conflict` where the store is not empty.
     """
@@ -157,6 +183,7 @@ async def initialise(*, issuer: str, store: Store, clock: Clock, key_encryption_
     changes: list[Change] = [
         *keys.plan_pair(KeyUse.SEAL, SEAL_ALGORITHM, now=now),
         *keys.plan_pair(KeyUse.ACCESS_TOKEN, DEFAULT_ALGORITHM, now=now),
+        *keys.plan_feed_keys(now=now, made=feed_keys),
         PutResource(Resource(identifier=provider.introspection_audience, scopes=(INTROSPECT,))),
         PutResource(
             Resource(

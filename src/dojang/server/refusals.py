@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from dojang.server.provider import Provider
 
 # RFC 6749 §5.2, RFC 6750 §3: a 401 says in which scheme to try again.
-_CHALLENGES: Final = {
+_HEADERS: Final = {
     ErrorCode.INVALID_CLIENT: ((b"www-authenticate", b'Basic realm="dojang"'),),
     ErrorCode.INVALID_TOKEN: (
         (b"www-authenticate", b'Bearer realm="dojang", error="invalid_token"'),
     ),
+    ErrorCode.TOO_MANY_FOLLOWERS: ((b"retry-after", b"5"),),  # RFC 6585 §4
 }
 
 Endpoint = Callable[["Provider", Request], Coroutine[Any, Any, Response]]
@@ -38,7 +39,7 @@ def refusing(name: str) -> Callable[[Endpoint], Endpoint]:
                 response = await endpoint(provider, request)
             except OAuthError as error:
                 provider.counters[requests, "endpoint", name, "outcome", error.reason] += 1
-                return build_error(error, *_CHALLENGES.get(error.code, ()))
+                return build_error(error, *_HEADERS.get(error.code, ()))
             provider.counters[answered] += 1
             return response
 

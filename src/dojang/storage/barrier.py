@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 from dojang.oauth.errors import Unavailable
@@ -47,18 +47,27 @@ class ReadBarrier(Generic[T]):
                 callers, self._waiting = self._waiting, []
                 try:
                     result = await self._read()
-                except Unavailable:
-                    _refuse(callers)
+                except Unavailable as error:
+                    refuse(callers, error)
                 else:
                     for answer in callers:
                         if not answer.done():
                             answer.set_result(result)
         finally:
             self._task = None
-            _refuse([*callers, *self._waiting])
+            refuse([*callers, *self._waiting], Unavailable("database"))
 
 
-def _refuse(callers: list[asyncio.Future[T]]) -> None:
-    for answer in callers:
+def refuse(answers: Iterable[asyncio.Future[T]], error: Unavailable) -> None:
+    """Tell each that waits still; each gets an error of its own to raise."""
+    for answer in answers:
         if not answer.done():
-            answer.set_exception(Unavailable("database"))
+            answer.set_exception(_make_twin(error))
+
+
+def _make_twin(error: Unavailable) -> Unavailable:
+    kind = type(error)
+    twin = kind.__new__(kind, *error.args)
+    twin.__dict__.update(error.__dict__)
+    twin.__cause__ = error.__cause__
+    return twin

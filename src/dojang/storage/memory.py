@@ -10,7 +10,7 @@ from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
 from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
-from dojang.server.ports import Change, Conflict
+from dojang.server.ports import Change, Conflict, EpochPlan
 from dojang.storage.records import check_entry
 from dojang.storage.unit import NEW_HEAD, Write, number_unit, split_changes
 
@@ -50,6 +50,15 @@ class MemoryStore:
         for changed in self._watchers:
             changed()
         return self._head.position
+
+    async def begin_epoch(self, plan: EpochPlan, *, beyond: int = 0) -> Position:
+        changes = plan(await self.load_keys(), lost=False)
+        before, self._head = self._head, self._head.begin_epoch(beyond=beyond)
+        try:
+            return await self.commit(changes)
+        except BaseException:
+            self._head = before
+            raise
 
     def _stage(self, write: Write, staged: dict[tuple[str, str], Any]) -> None:
         place = (write.what, write.identifier)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dojang.server.ports import Store
+from dojang.server.ports import EpochPlan, Store
 from dojang.storage.address import MemoryAddress, SqliteAddress, parse_address
 from dojang.storage.errors import StoreInUse
 
@@ -22,10 +22,13 @@ def is_free(url: str) -> bool:
     return True
 
 
-async def open_store(url: str) -> Store:
-    """The store at `url`, for the event loop that runs now.
+async def open_store(url: str, *, plan: EpochPlan | None = None, redis: str = "") -> Store:
+    """The store at `url`, for the event loop that runs now. `plan` is what a new epoch begins with
+    where PostgreSQL turns out to have failed over, or to have been restored elsewhere; `redis` is
+    the address of a Redis by which nodes on PostgreSQL tell each other of commits as well.
 
-    Raises `BadStoreUrl`, `StoreInUse`, `SchemaOutdated`, `SchemaTooNew` and `Unavailable`.
+    Raises `BadStoreUrl`, `StoreInUse`, `SchemaOutdated`, `SchemaTooNew`, `MovedAway` and
+    `Unavailable`.
     """
     address = parse_address(url)
     if isinstance(address, MemoryAddress):
@@ -38,4 +41,4 @@ async def open_store(url: str) -> Store:
         return await SqliteStore.open(address.database)
     from dojang.storage.postgres import PostgresStore
 
-    return await PostgresStore.open(address.dsn)
+    return await PostgresStore.open(address.dsn, plan, redis)

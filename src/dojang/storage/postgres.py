@@ -6,39 +6,42 @@ Each call runs in a task of its own: a caller that goes away leaves no half-done
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any, Final, Self, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from dojang.oauth.errors import Unavailable
-from dojang.oauth.revocation_fact import FIRST_DIGEST, Fact, Rev
+from dojang.oauth.revocation_fact import Fact, Rev
+from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
-from dojang.server.ports import Change, Conflict
+from dojang.server.ports import Change, EpochPlan
 from dojang.storage import statements
-from dojang.storage.barrier import ReadBarrier
-from dojang.storage.postgres_commits import commit_unit, count_rows
-from dojang.storage.postgres_connections import (
-    FAILURES,
-    Connection,
-    Connections,
-    close_gently,
-    connect,
-    first_failures,
-    world_failures,
-)
+from dojang.storage.errors import BadStoreUrl
+from dojang.storage.postgres_commits import count_rows
+from dojang.storage.postgres_connections import close_gently, connect, first_failures
+from dojang.storage.postgres_ledger import PostgresLedger
 from dojang.storage.postgres_schema import read_revision
+from dojang.storage.postgres_signals import (
+    LOAD_FOLLOWERS,
+    SAVE_FOLLOWERS,
+    PostgresSignals,
+    build_save,
+)
 from dojang.storage.records import (
     check_entry,
     is_storable,
     parse_audit,
     parse_client,
     parse_fact,
+    parse_follower,
     parse_key,
     parse_resource,
 )
 from dojang.storage.revisions import check_revision
-from dojang.storage.unit import Unit, split_changes
+from dojang.storage.unit import split_changes
 
-MOST_CONNECTIONS: Final = 10  # for everything but the barrier, which has one of its own
+if TYPE_CHECKING:
+    from dojang.storage.redis_hints import RedisHints
+
 MOST_WAITING: Final = 10_000  # calls; more are told to come back
 ROWS_TOGETHER: Final = 1000
 FACTS_TOGETHER: Final = 20_000
@@ -50,51 +53,34 @@ T = TypeVar("T")
 class PostgresStore:
     """A `Store` in one database. Open one with `open`, inside the event loop that will use it."""
 
-    def __init__(self, dsn: str, connections: Connections) -> None:
-        self._dsn = dsn
-        self._connections = connections
-        self._barrier = ReadBarrier(self._read_position)
-        self._barrier_connection: Connection | None = None
+    def __init__(self, dsn: str, plan: EpochPlan | None) -> None:
+        self._signals = PostgresSignals(dsn)
+        self._ledger = PostgresLedger(dsn, self._signals, plan)
         self._running: set[asyncio.Task[Any]] = set()
         self._consumed = 0
         self._closed = False
 
     @classmethod
-    async def open(cls, dsn: str) -> Self:
-        """The store in the database that `dsn` names, which `migrate` has prepared.
+    async def open(cls, dsn: str, plan: EpochPlan | None = None, redis: str = "") -> Self:
+        """The store in the database that `dsn` names, which `migrate` has prepared. `plan` is what
+        a new epoch begins with where the database turns out to be another copy than it was;
+        `redis` is the address of a Redis by which nodes tell each other of commits as well.
 
         Raises `BadStoreUrl`, `SchemaOutdated`, `SchemaTooNew` and `Unavailable`.
         """
-        connections = Connections(dsn, most=MOST_CONNECTIONS)
         with first_failures():
-            async with connections.lend() as connection:
+            connection = await connect(dsn)
+            try:
                 check_revision(await read_revision(connection))
-        return cls(dsn, connections)
+            finally:
+                await close_gently(connection)
+        store = cls(dsn, plan)
+        if redis:
+            store._signals.hints = _make_hints(redis, store._signals.tell)
+        return store
 
     async def position(self) -> Position:
-        return await self._barrier.pass_through()
-
-    async def _read_position(self) -> Position:
-        held, self._barrier_connection = self._barrier_connection, None
-        with world_failures():
-            if held is not None and not held.is_closed():
-                try:
-                    return await self._read_position_on(held)
-                except TimeoutError:
-                    raise
-                except FAILURES:
-                    pass  # the server was restarted: a new connection may do
-            return await self._read_position_on(await connect(self._dsn))
-
-    async def _read_position_on(self, connection: Connection) -> Position:
-        try:
-            row = await connection.fetchrow(statements.READ_POSITION)
-        except BaseException:
-            connection.terminate()
-            raise
-        self._barrier_connection = connection
-        epoch, number, directory, digest = row
-        return Position(epoch, number, directory, digest or FIRST_DIGEST)
+        return await self._ledger.position()
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
         if self._closed or len(self._running) >= MOST_WAITING:
@@ -106,17 +92,13 @@ class PostgresStore:
         return await asyncio.shield(task)
 
     async def commit(self, changes: Sequence[Change]) -> Position:
-        outcome = await self._run(self._commit(split_changes(changes)))
-        if isinstance(outcome, Conflict):
-            raise outcome
-        return outcome
+        unit = split_changes(changes)
+        if unit.only_appends:
+            return await self._run(self._ledger.append(unit))
+        return await self._run(self._ledger.commit(unit))
 
-    async def _commit(self, unit: Unit) -> Position | Conflict:
-        async with self._connections.lend() as connection:
-            try:
-                return await commit_unit(connection, unit)
-            except Conflict as conflict:
-                return conflict
+    async def begin_epoch(self, plan: EpochPlan, *, beyond: int = 0) -> Position:
+        return await self._run(self._ledger.begin_epoch(plan, beyond))
 
     async def consume_once(self, key: bytes, *, until: int, now: int) -> bool:
         check_entry(key)
@@ -133,11 +115,11 @@ class PostgresStore:
                 pass
 
     async def _execute(self, statement: str, *parameters: object) -> int:
-        async with self._connections.lend() as connection:
+        async with self._ledger.connections.lend() as connection:
             return count_rows(await connection.execute(statement, *parameters))
 
     async def _fetch(self, statement: str, *parameters: object) -> list[Any]:
-        async with self._connections.lend() as connection:
+        async with self._ledger.connections.lend() as connection:
             rows: list[Any] = await connection.fetch(statement, *parameters)
             return rows
 
@@ -169,6 +151,19 @@ class PostgresStore:
     async def load_keys(self) -> Sequence[KeyRecord]:
         return [parse_key(row) for row in await self._read(statements.LOAD_KEYS)]
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        self._signals.watch(changed)
+
+    async def lead(self) -> bool:
+        return await self._signals.lead()
+
+    async def save_followers(self, followers: Sequence[Follower]) -> None:
+        if followers:
+            await self._run(self._execute(SAVE_FOLLOWERS, *build_save(followers)))
+
+    async def load_followers(self, *, since: float) -> Sequence[Follower]:
+        return [parse_follower(row) for row in await self._read(LOAD_FOLLOWERS, since)]
+
     async def load_audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         return [parse_audit(row) for row in await self._read(statements.LOAD_AUDIT, after, limit)]
 
@@ -176,9 +171,17 @@ class PostgresStore:
         if self._closed:
             return
         self._closed = True
-        await self._barrier.close()
+        await self._signals.close()
         if self._running:
             await asyncio.wait(self._running)
-        await self._connections.close()
-        if self._barrier_connection is not None:
-            await close_gently(self._barrier_connection)
+        await self._ledger.close()
+
+
+def _make_hints(redis: str, heard: Callable[[], None]) -> RedisHints:
+    try:
+        from dojang.storage.redis_hints import RedisHints
+    except ImportError:
+        raise BadStoreUrl(
+            "redis.url is set and the package redis is missing: pip install 'dojang[redis]'"
+        ) from None
+    return RedisHints(redis, heard)

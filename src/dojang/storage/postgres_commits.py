@@ -1,85 +1,119 @@
-"""A unit of work on PostgreSQL: one transaction that takes its place at its very end.
+"""Units of work on PostgreSQL: one transaction that takes its place at its very end.
 
 Rows change first, each under its version. Then the head row is locked, which puts transactions of
 all nodes in the order in which they commit, and facts, events and the head are written at once.
-Only that last part is serial: two round trips and a flush to disk.
+Only that last part is serial: two round trips and a flush to disk, whatever the number of units.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from dojang.server.model import Position
-from dojang.server.ports import Conflict
+from dojang.server.ports import Conflict, EpochPlan
 from dojang.storage import statements
 from dojang.storage.postgres_connections import Connection
-from dojang.storage.records import Row, build_audit_row, build_fact_row
-from dojang.storage.unit import Head, Numbered, Unit, Write, number_unit
+from dojang.storage.postgres_signals import CHANNEL
+from dojang.storage.records import Row, build_audit_row, build_fact_row, parse_key
+from dojang.storage.unit import Head, Numbered, Unit, Write, number_unit, split_changes
 
 APPEND: Final = f"""
 WITH new_facts AS (
     INSERT INTO facts ({statements.FACT_COLUMNS})
     SELECT * FROM unnest(
-        $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
-        $14::bytea[]
+        $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],
+        $15::bytea[]
     )
 ), new_audit AS (
     INSERT INTO audit ({statements.AUDIT_COLUMNS})
     SELECT * FROM unnest(
-        $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::text[], $20::text[],
-        $21::text[], $22::bytea[]
+        $16::bigint[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[],
+        $22::text[], $23::bytea[]
     )
 )
 {statements.WRITE_HEAD}
+RETURNING pg_notify('{CHANNEL}', $24)
 """
 FACT_WIDTH: Final = 7
 AUDIT_WIDTH: Final = 8
 
 
-async def commit_unit(connection: Connection, unit: Unit) -> Position:
-    """The position after `unit`, which is on disk.
+async def commit_units(
+    connection: Connection,
+    units: Sequence[Unit],
+    *,
+    enter: Callable[[Head], Head],
+    sender: str,
+) -> list[Head]:
+    """The head after each of `units`, which are on disk: all of them, or none. `enter` is given
+    the head that was found, now locked, and answers the one to go on from. `sender` stands in the
+    notice to all nodes.
 
     Raises `Conflict` after undoing everything; the connection is good afterwards. Any other
     exception leaves the transaction open: the connection must be dropped.
     """
     await connection.execute("BEGIN")
     try:
-        for write in _in_lock_order(unit.writes):
+        for write in _in_lock_order(units):
             await _put(connection, write)
+        head = enter(Head(*await connection.fetchrow(statements.LOCK_HEAD)))
     except Conflict:
         await connection.execute("ROLLBACK")
         raise
-    head = Head(*await connection.fetchrow(statements.LOCK_HEAD))
-    numbered = number_unit(unit, head)
-    await connection.execute(APPEND, *_build_parameters(numbered))
+    numbered = _number_units(units, head)
+    await connection.execute(APPEND, *_build_parameters(numbered), sender)
     await connection.execute("COMMIT")
-    return numbered.head.position
+    return [each.head for each in numbered]
 
 
-def _in_lock_order(writes: Sequence[Write]) -> Sequence[Write]:
-    """In one order for everybody, so that two units never wait for each other."""
+async def begin_epoch(
+    connection: Connection,
+    plan: EpochPlan,
+    *,
+    lost: bool,
+    enter: Callable[[Head], Head],
+    sender: str,
+) -> list[Head]:
+    """As `commit_units`, with what `plan` says; `enter` answers the head of the new epoch."""
+    keys = [parse_key(row) for row in await connection.fetch(statements.LOAD_KEYS)]
+    # It may make keys, which takes a while.
+    changes = await asyncio.to_thread(plan, keys, lost=lost)
+    return await commit_units(connection, [split_changes(changes)], enter=enter, sender=sender)
+
+
+def _number_units(units: Sequence[Unit], head: Head) -> list[Numbered]:
+    numbered: list[Numbered] = []
+    for unit in units:
+        numbered.append(number_unit(unit, head))
+        head = numbered[-1].head
+    return numbered
+
+
+def _in_lock_order(units: Sequence[Unit]) -> Sequence[Write]:
+    """In one order for everybody, so that two transactions never wait for each other."""
+    writes = [write for unit in units for write in unit.writes]
     return sorted(writes, key=lambda write: (write.what, write.identifier))
 
 
 async def _put(connection: Connection, write: Write) -> None:
     what, identifier, replaces, value, row = write
     if value is None:
-        done = await connection.execute(statements.DROP_KEY, identifier, replaces)
+        done = 0
+        for statement in statements.DROP_KEY:
+            done += count_rows(await connection.execute(statement, identifier, replaces))
     elif replaces == 0:
-        done = await connection.execute(statements.INSERT[what], *row)
+        done = count_rows(await connection.execute(statements.INSERT[write.table], *row))
     else:
-        done = await connection.execute(statements.UPDATE[what], *row, replaces)
-    if count_rows(done) != 1:
+        done = count_rows(await connection.execute(statements.UPDATE[write.table], *row, replaces))
+    if done != 1:
         raise Conflict(what, identifier)
 
 
-def _build_parameters(numbered: Numbered) -> list[Any]:
-    return [
-        *numbered.head,
-        *_turn([build_fact_row(fact) for fact in numbered.facts], FACT_WIDTH),
-        *_turn([build_audit_row(record) for record in numbered.records], AUDIT_WIDTH),
-    ]
+def _build_parameters(numbered: Sequence[Numbered]) -> list[Any]:
+    facts = [build_fact_row(fact) for each in numbered for fact in each.facts]
+    records = [build_audit_row(record) for each in numbered for record in each.records]
+    return [*numbered[-1].head, *_turn(facts, FACT_WIDTH), *_turn(records, AUDIT_WIDTH)]
 
 
 def _turn(rows: Sequence[Row], width: int) -> list[list[Any]]:

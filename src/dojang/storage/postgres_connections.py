@@ -7,13 +7,14 @@ question's. Session state is set once, when it opens.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeAlias
 
 import asyncpg  # type: ignore[import-untyped]
 
 from dojang.oauth.errors import Unavailable
+from dojang.server.ports import Conflict
 from dojang.storage.errors import BadStoreUrl
 
 Connection: TypeAlias = Any  # asyncpg.Connection; asyncpg has no types
@@ -32,6 +33,7 @@ _SETTINGS: Final = {
     "application_name": "dojang",
     "client_min_messages": "warning",
     "default_transaction_isolation": "read committed",
+    "dojang.counts": "on",  # what it changes of directories it counts itself: see `schema`
     "idle_in_transaction_session_timeout": "2000",
     "jit": "off",
 }
@@ -94,23 +96,28 @@ async def connect(dsn: str, *, statement_timeout: float | None = None) -> Connec
 
 
 class Connections:
-    """At most `most` at a time; who comes later waits its turn, `CONNECT_TIMEOUT` at most."""
+    """At most `most` at a time, made by `open_one`; who comes later waits its turn,
+    `CONNECT_TIMEOUT` at most."""
 
-    def __init__(self, dsn: str, *, most: int) -> None:
-        self._dsn = dsn
+    def __init__(self, open_one: Callable[[], Awaitable[Connection]], *, most: int) -> None:
+        self._open_one = open_one
         self._idle: list[Connection] = []
         self._turns = asyncio.Semaphore(most)
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[Connection]:
-        """A connection for one piece of work; it comes back only if the work succeeds."""
+        """A connection for one piece of work; it comes back only if the work succeeds, or ends
+        in a `Conflict`."""
         with world_failures():
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await self._turns.acquire()
             try:
-                connection = self._find_idle() or await connect(self._dsn)
+                connection = self._find_idle() or await self._open_one()
                 try:
                     yield connection
+                except Conflict:  # all was undone
+                    self._idle.append(connection)
+                    raise
                 except BaseException:
                     connection.terminate()
                     raise

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from dojang.oauth.revocation_fact import Fact, FactKind, Rev
+from dojang.server.followers import Follower
 from dojang.server.model import (
     AuditEvent,
     AuditRecord,
@@ -111,6 +112,7 @@ def build_resource_row(resource: Resource) -> Row:
         resource.algorithm,
         resource.access_token_lifetime,
         _dump(resource.introspectors),
+        resource.followers_only,
         resource.version,
         resource.identifier,
     )
@@ -124,8 +126,9 @@ def parse_resource(row: Row) -> Resource:
         algorithm=row[2],
         access_token_lifetime=row[3],
         introspectors=_parse_strings(row[4]),
-        version=row[5],
-        identifier=row[6],
+        followers_only=bool(row[5]),
+        version=row[6],
+        identifier=row[7],
     )
 
 
@@ -202,3 +205,29 @@ def parse_audit(row: Row) -> AuditRecord:
         detail=_parse_detail(row[6]),
     )
     return AuditRecord(number=row[0], event=event, digest=row[7])
+
+
+def build_follower_row(follower: Follower) -> Row:
+    """In the order of `statements.FOLLOWER_COLUMNS`."""
+    return (
+        follower.client_id,
+        follower.name,
+        *follower.rev,
+        _dump(follower.kids),
+        follower.hold,
+        follower.seen_at,
+        follower.follower_id,
+    )
+
+
+def parse_follower(row: Row) -> Follower:
+    """The reverse of `build_follower_row`."""
+    return Follower(
+        client_id=row[0],
+        name=row[1],
+        rev=Rev(row[2], row[3]),
+        kids=_parse_strings(row[4]),
+        hold=row[5],
+        seen_at=row[6],
+        follower_id=row[7],
+    )

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Double,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
+    false,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
+NAMES = {
+    "pk": "pk_%(table_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+}
+metadata = MetaData(naming_convention=NAMES)
+postgresql_metadata = MetaData(naming_convention=NAMES)  # what PostgreSQL has besides
 
 # Names sort by code point on every machine.
 Name = Text().with_variant(Text(collation="C"), "postgresql")
@@ -38,6 +42,8 @@ head = Table(
     Column("audit_digest", LargeBinary),
     Column("fact_digest", LargeBinary),
     Column("directory", Number, nullable=False, server_default="0"),
+    Column("lineage", Text),
+    Column("moved_to", Text),
     CheckConstraint("place = 1", name="one_row"),
 )
 
@@ -65,24 +71,31 @@ resources = Table(
     Column("access_token_lifetime", Number, nullable=False),
     Column("introspectors", Text, nullable=False),
     Column("version", Number, nullable=False),
+    Column("followers_only", Boolean, nullable=False, server_default=false()),
 )
 
-keys = Table(
-    "keys",
-    metadata,
-    Column("kid", Name, primary_key=True),
-    Column("key_use", Text, nullable=False),
-    Column("algorithm", Text, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),
-    Column("public_jwk", Text),
-    Column("published_at", Number, nullable=False),
-    Column("active_from", Number),
-    Column("active_until", Number),
-    Column("gone_at", Number),
-    Column("revoked_at", Number),
-    Column("version", Number, nullable=False),
-    Column("active_by", Number),
-)
+
+def _list_key_columns() -> list[Column[Any]]:
+    return [
+        Column("kid", Name, primary_key=True),
+        Column("key_use", Text, nullable=False),
+        Column("algorithm", Text, nullable=False),
+        Column("sealed", LargeBinary, nullable=False),
+        Column("public_jwk", Text),
+        Column("published_at", Number, nullable=False),
+        Column("active_from", Number),
+        Column("active_until", Number),
+        Column("gone_at", Number),
+        Column("revoked_at", Number),
+        Column("version", Number, nullable=False),
+        Column("active_by", Number),
+    ]
+
+
+keys = Table("keys", metadata, *_list_key_columns())
+
+# Apart, because the release before this one takes every row of `keys` for a key of its own.
+feed_keys = Table("feed_keys", metadata, *_list_key_columns())
 
 facts = Table(
     "facts",
@@ -119,3 +132,42 @@ replay = Table(
     Index(None, "until"),
     sqlite_with_rowid=False,
 )
+
+# What every node tells the others of its followers; a crash may take it.
+followers = Table(
+    "followers",
+    postgresql_metadata,
+    Column("follower_id", Name, primary_key=True),
+    Column("client_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("epoch", Number, nullable=False),
+    Column("number", Number, nullable=False),
+    Column("kids", Text, nullable=False),
+    Column("hold", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
+# The release before this one, and people with psql, change what directories hold without counting
+# it. Connections of this release say that they count for themselves.
+COUNT_DIRECTORY = """
+CREATE FUNCTION dojang_count_directory() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('dojang.counts', true) IS DISTINCT FROM 'on' THEN
+        PERFORM set_config('dojang.counts', 'on', true);
+        UPDATE head SET directory = directory + 1;
+    END IF;
+    RETURN NULL;
+END
+$$
+"""
+TRIGGERS = [
+    COUNT_DIRECTORY,
+    *(
+        f"CREATE CONSTRAINT TRIGGER count_directory AFTER INSERT OR UPDATE OR DELETE ON {table} "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW "
+        "WHEN (current_setting('dojang.counts', true) IS DISTINCT FROM 'on') "
+        "EXECUTE FUNCTION dojang_count_directory()"
+        for table in ("clients", "resources", "keys")
+    ),
+]

@@ -6,17 +6,20 @@ Other programs may read the file, and may write only while no server runs.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
+from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
-from dojang.server.ports import Change
+from dojang.server.ports import Change, EpochPlan
 from dojang.storage import statements
+from dojang.storage.errors import MovedAway
 from dojang.storage.records import (
     check_entry,
     is_storable,
@@ -29,7 +32,7 @@ from dojang.storage.records import (
 from dojang.storage.revisions import check_revision
 from dojang.storage.sqlite_commits import GroupCommit
 from dojang.storage.sqlite_file import FileLock, connect
-from dojang.storage.sqlite_rows import RowWriter, read_revision
+from dojang.storage.sqlite_rows import RowWriter, find_new_place, read_revision
 from dojang.storage.statements import for_sqlite
 from dojang.storage.unit import split_changes
 
@@ -49,15 +52,16 @@ class SqliteStore:
         self._lock = lock
         self._writing = writing
         self._reading = reading
-        self._rows = RowWriter(writing)
+        self._rows = RowWriter(writing, self._tell)
         self._commits = GroupCommit(writing, self._rows)
+        self._watchers: list[Callable[[], None]] = []
         self._closed = False
 
     @classmethod
     async def open(cls, database: Path) -> Self:
         """The store in the file `database`, which `migrate` has made.
 
-        Raises `StoreInUse`, `SchemaOutdated`, `SchemaTooNew` and `Unavailable`.
+        Raises `StoreInUse`, `SchemaOutdated`, `SchemaTooNew`, `MovedAway` and `Unavailable`.
         """
         if not database.exists():  # noqa: ASYNC240  a local file, at the start
             check_revision(None)
@@ -66,6 +70,8 @@ class SqliteStore:
         try:
             opened.append(connect(database))
             check_revision(read_revision(opened[0]))
+            if where := find_new_place(opened[0]):
+                raise MovedAway(database, where)
             opened.append(connect(database))
             return cls(lock, *opened)
         except BaseException as error:
@@ -83,6 +89,9 @@ class SqliteStore:
 
     async def commit(self, changes: Sequence[Change]) -> Position:
         return await self._commits.submit(partial(self._rows.commit, split_changes(changes)))
+
+    async def begin_epoch(self, plan: EpochPlan, *, beyond: int = 0) -> Position:
+        return await self._commits.submit(partial(self._rows.begin_epoch, plan, beyond))
 
     async def consume_once(self, key: bytes, *, until: int, now: int) -> bool:
         check_entry(key)
@@ -116,6 +125,24 @@ class SqliteStore:
 
     async def load_keys(self) -> Sequence[KeyRecord]:
         return [parse_key(row) for row in self._read(statements.LOAD_KEYS)]
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        self._watchers.append(changed)
+
+    def _tell(self) -> None:
+        for changed in self._watchers:
+            asyncio.get_running_loop().call_soon(changed)
+
+    async def lead(self) -> bool:
+        if self._closed:
+            raise Unavailable("database")
+        return True
+
+    async def save_followers(self, followers: Sequence[Follower]) -> None:
+        """Nobody else is here to be told."""
+
+    async def load_followers(self, *, since: float) -> Sequence[Follower]:
+        return ()
 
     async def load_audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditRecord]:
         return [parse_audit(row) for row in self._read(LOAD_AUDIT, after, limit)]

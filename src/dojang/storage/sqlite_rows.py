@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from dojang.server.model import Position
-from dojang.server.ports import Conflict
+from dojang.server.ports import Conflict, EpochPlan
 from dojang.storage import statements
-from dojang.storage.records import build_audit_row, build_fact_row
+from dojang.storage.errors import WentBack
+from dojang.storage.going_back import Watermark
+from dojang.storage.records import build_audit_row, build_fact_row, parse_key
 from dojang.storage.statements import for_sqlite
-from dojang.storage.unit import Head, Unit, Write, number_unit
+from dojang.storage.unit import Head, Unit, Write, number_unit, split_changes
 
 INSERT: Final = {what: for_sqlite(text) for what, text in statements.INSERT.items()}
 UPDATE: Final = {what: for_sqlite(text) for what, text in statements.UPDATE.items()}
-DROP_KEY: Final = for_sqlite(statements.DROP_KEY)
+DROP_KEY: Final = [for_sqlite(text) for text in statements.DROP_KEY]
 INSERT_FACT: Final = for_sqlite(statements.INSERT_FACT)
 INSERT_AUDIT: Final = for_sqlite(statements.INSERT_AUDIT)
-WRITE_HEAD: Final = for_sqlite(statements.WRITE_HEAD)
+# It fits only the head that was read: nobody else may have written.
+WRITE_HEAD: Final = (
+    for_sqlite(statements.WRITE_HEAD)
+    + " WHERE epoch = ? AND number = ? AND generation = ? AND audit_number = ?"
+)
 CONSUME: Final = for_sqlite(statements.CONSUME)
 DROP_ENTRIES: Final = for_sqlite(statements.DROP_ENTRIES)
 DROP_FACTS: Final = for_sqlite(statements.DROP_FACTS)
@@ -27,30 +34,48 @@ DROPPED_BESIDE: Final = 4  # expired replay entries that leave for each one that
 
 
 class RowWriter:
-    """The sole writer of the database. `position` is that of the last transaction on disk."""
+    """The sole writer of the database."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, tell: Callable[[], None]) -> None:
+        """`tell` is called when a change of the head is on disk."""
         self._connection = connection
+        self._tell = tell
         self._execute = connection.execute
         self._head = self._written = self._read_head()
         self._known = True
+        self._seen = Watermark()
+        self._seen.note(self._head)
         self._consumed = 0
         self._latest = 0
-        self.position: Position = self._head.position
+        self._position = self._head.position
+
+    @property
+    def position(self) -> Position:
+        """Of the last transaction on disk. Raises `WentBack`."""
+        if self._seen.lost is not None:
+            raise WentBack
+        return self._position
 
     def _read_head(self) -> Head:
         return Head(*self._execute(statements.READ_HEAD).fetchone())
 
     def begin(self) -> None:
-        """Read the head where a failure left it unknown."""
+        """Read the head where a failure left it unknown. Raises `WentBack`."""
         if not self._known:
-            self._head = self._written = self._read_head()
+            head = self._read_head()
+            self._seen.check(head, self._seen.head)
+            self._head = self._written = head
             self._known = True
 
     def end(self) -> None:
-        """Write the head if it moved, and let expired replay entries go."""
+        """Write the head if it moved, and let expired replay entries go.
+
+        Raises `WentBack` where the head on disk is not the one that was read; what it is shows
+        when it is read again."""
         if self._head is not self._written:
-            self._execute(WRITE_HEAD, self._head)
+            fitting = self._execute(WRITE_HEAD, (*self._head, *self._written[:4])).rowcount
+            if fitting != 1:
+                raise WentBack
         if self._consumed:
             self.drop_entries(self._latest, DROPPED_BESIDE * self._consumed)
             self._consumed = 0
@@ -60,17 +85,29 @@ class RowWriter:
         if not written:
             self._known = False
             self._consumed = 0
-            with suppress(sqlite3.Error):
+            with suppress(sqlite3.Error, WentBack):
                 self.begin()
         if self._known:
+            self._seen.note(self._head)
             self._written = self._head
-            self.position = self._head.position
+            before, self._position = self._position, self._head.position
+            if self._position != before:
+                self._tell()
 
     def commit(self, unit: Unit) -> Position:
         """Raises `Conflict`; then the savepoint around it is undone, and the head is untouched."""
+        return self._commit_after(self._head, unit)
+
+    def begin_epoch(self, plan: EpochPlan, beyond: int) -> Position:
+        """As `commit`, with what `plan` says, in a new epoch."""
+        keys = [parse_key(row) for row in self._execute(statements.LOAD_KEYS)]
+        unit = split_changes(plan(keys, lost=False))
+        return self._commit_after(self._head.begin_epoch(beyond=beyond), unit)
+
+    def _commit_after(self, head: Head, unit: Unit) -> Position:
         for write in unit.writes:
             self._put(write)
-        numbered = number_unit(unit, self._head)
+        numbered = number_unit(unit, head)
         for fact in numbered.facts:
             self._execute(INSERT_FACT, build_fact_row(fact))
         for record in numbered.records:
@@ -81,12 +118,12 @@ class RowWriter:
     def _put(self, write: Write) -> None:
         what, identifier, replaces, value, row = write
         if value is None:
-            cursor = self._execute(DROP_KEY, (identifier, replaces))
+            done = sum(self._execute(text, (identifier, replaces)).rowcount for text in DROP_KEY)
         elif replaces == 0:
-            cursor = self._execute(INSERT[what], row)
+            done = self._execute(INSERT[write.table], row).rowcount
         else:
-            cursor = self._execute(UPDATE[what], (*row, replaces))
-        if cursor.rowcount != 1:
+            done = self._execute(UPDATE[write.table], (*row, replaces)).rowcount
+        if done != 1:
             raise Conflict(what, identifier)
 
     def consume(self, key: bytes, until: int, now: int) -> bool:
@@ -113,3 +150,9 @@ def read_revision(connection: sqlite3.Connection) -> str | None:
             raise
         return None  # no such table
     return None if row is None else str(row[0])
+
+
+def find_new_place(connection: sqlite3.Connection) -> str | None:
+    """Where the data of the database moved to; None where it is here."""
+    (where,) = connection.execute("SELECT moved_to FROM head").fetchone()
+    return None if where is None else str(where)

@@ -10,7 +10,8 @@ CLIENT_COLUMNS: Final = (
     "name, authentication, secrets, jwks, grants, enabled, created_at, version, client_id"
 )
 RESOURCE_COLUMNS: Final = (
-    "scopes, token_format, algorithm, access_token_lifetime, introspectors, version, identifier"
+    "scopes, token_format, algorithm, access_token_lifetime, introspectors, followers_only, "
+    "version, identifier"
 )
 KEY_COLUMNS: Final = (
     "key_use, algorithm, sealed, public_jwk, published_at, active_from, active_until, gone_at, "
@@ -19,16 +20,20 @@ KEY_COLUMNS: Final = (
 FACT_COLUMNS: Final = "epoch, number, kind, identifier, at, forget_after, digest"
 AUDIT_COLUMNS: Final = "number, at, actor, action, target, outcome, detail, digest"
 HEAD_COLUMNS: Final = (
-    "epoch, number, generation, audit_number, audit_digest, fact_digest, directory"
+    "epoch, number, generation, audit_number, audit_digest, fact_digest, directory, lineage"
 )
+FOLLOWER_COLUMNS: Final = "client_id, name, epoch, number, kids, hold, seen_at, follower_id"
 
 READ_REVISION: Final = "SELECT version_num FROM alembic_version"
 READ_HEAD: Final = f"SELECT {HEAD_COLUMNS} FROM head"
 LOCK_HEAD: Final = f"{READ_HEAD} FOR UPDATE"
-READ_POSITION: Final = "SELECT epoch, number, directory, fact_digest FROM head"
+FIND_DIGESTS: Final = (
+    "SELECT (SELECT digest FROM facts WHERE number = $1 AND epoch <= $2), "
+    "(SELECT digest FROM audit WHERE number = $3)"
+)
 WRITE_HEAD: Final = (
     "UPDATE head SET epoch = $1, number = $2, generation = $3, audit_number = $4, "
-    "audit_digest = $5, fact_digest = $6, directory = $7"
+    "audit_digest = $5, fact_digest = $6, directory = $7, lineage = $8"
 )
 
 FIND_CLIENT: Final = f"SELECT {CLIENT_COLUMNS} FROM clients WHERE client_id = $1"
@@ -36,14 +41,18 @@ LIST_CLIENTS: Final = (
     f"SELECT {CLIENT_COLUMNS} FROM clients WHERE client_id > $1 ORDER BY client_id LIMIT $2"
 )
 LIST_RESOURCES: Final = f"SELECT {RESOURCE_COLUMNS} FROM resources ORDER BY identifier"
-LOAD_KEYS: Final = f"SELECT {KEY_COLUMNS} FROM keys ORDER BY kid"
+LOAD_KEYS: Final = (
+    f"SELECT {KEY_COLUMNS} FROM keys UNION ALL SELECT {KEY_COLUMNS} FROM feed_keys ORDER BY kid"
+)
 LOAD_FACTS: Final = (
     f"SELECT {FACT_COLUMNS} FROM facts WHERE (epoch, number) > ($1, $2) "
     "ORDER BY epoch, number LIMIT $3"
 )
 LOAD_AUDIT: Final = f"SELECT {AUDIT_COLUMNS} FROM audit WHERE number > $1 ORDER BY number LIMIT $2"
 
-DROP_KEY: Final = "DELETE FROM keys WHERE kid = $1 AND version = $2"
+DROP_KEY: Final = tuple(
+    f"DELETE FROM {table} WHERE kid = $1 AND version = $2" for table in ("keys", "feed_keys")
+)
 INSERT_FACT: Final = f"INSERT INTO facts ({FACT_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"
 INSERT_AUDIT: Final = f"INSERT INTO audit ({AUDIT_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 
@@ -79,11 +88,13 @@ INSERT: Final = {
     "client": _build_insert("clients", CLIENT_COLUMNS),
     "resource": _build_insert("resources", RESOURCE_COLUMNS),
     "key": _build_insert("keys", KEY_COLUMNS),
+    "feed key": _build_insert("feed_keys", KEY_COLUMNS),
 }
 UPDATE: Final = {
     "client": _build_update("clients", CLIENT_COLUMNS),
     "resource": _build_update("resources", RESOURCE_COLUMNS),
     "key": _build_update("keys", KEY_COLUMNS),
+    "feed key": _build_update("feed_keys", KEY_COLUMNS),
 }
 
 

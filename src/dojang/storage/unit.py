@@ -6,7 +6,7 @@ Pure: every store does the same, each with its own way to write rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dojang.oauth.revocation_fact import FIRST_DIGEST, Fact, Rev, digest_fact
 from dojang.server.audit import GENESIS, build_record
@@ -16,6 +16,7 @@ from dojang.server.model import (
     AuditRecord,
     Client,
     KeyRecord,
+    KeyUse,
     Position,
     Resource,
 )
@@ -28,6 +29,8 @@ from dojang.storage.records import (
     check_row,
 )
 
+EPOCH_STRIDE: Final = 1_000_000  # changes; more than any failover has lost
+
 
 class Head(NamedTuple):
     """The one row that orders everything: the position, and the end of the audit trail."""
@@ -39,11 +42,22 @@ class Head(NamedTuple):
     audit_digest: bytes | None
     fact_digest: bytes | None
     directory: int
+    lineage: str | None  # which line of history the database is of, where it says so
 
     @property
     def position(self) -> Position:
         """The part that the server sees."""
         return Position(self.epoch, self.number, self.directory, self.fact_digest or FIRST_DIGEST)
+
+    def begin_epoch(self, *, beyond: int = 0, lineage: str | None = None) -> Head:
+        """The head of a later epoch. Directories count on from where no lost commit has been, so
+        that no server takes what it holds for what is there."""
+        return self._replace(
+            epoch=max(self.epoch, beyond) + 1,
+            generation=self.generation + EPOCH_STRIDE,
+            directory=self.directory + EPOCH_STRIDE,
+            lineage=lineage or self.lineage,
+        )
 
 
 NEW_HEAD = Head(
@@ -54,6 +68,7 @@ NEW_HEAD = Head(
     audit_digest=None,
     fact_digest=None,
     directory=0,
+    lineage=None,
 )
 
 
@@ -66,6 +81,12 @@ class Write(NamedTuple):
     value: Client | Resource | KeyRecord | None
     row: Row
 
+    @property
+    def table(self) -> str:
+        """Which of the statements puts it in its place."""
+        feed = isinstance(self.value, KeyRecord) and self.value.use is KeyUse.FEED
+        return "feed key" if feed else self.what
+
 
 class Unit(NamedTuple):
     """Changes by kind: values with a precondition, and what is appended."""
@@ -73,6 +94,11 @@ class Unit(NamedTuple):
     writes: Sequence[Write]
     facts: Sequence[AppendFact]
     events: Sequence[AuditEvent]
+
+    @property
+    def only_appends(self) -> bool:
+        """Whether it has no precondition, so that nothing but the world can refuse it."""
+        return not self.writes
 
 
 class Numbered(NamedTuple):
@@ -142,7 +168,8 @@ def number_unit(unit: Unit, head: Head) -> Numbered:
         generation=head.generation + bool(unit.writes or unit.facts),
         audit_number=head.audit_number + len(records),
         audit_digest=digest,
-        fact_digest=fact_digest,
+        fact_digest=fact_digest if facts else head.fact_digest,
         directory=head.directory + bool(unit.writes),
+        lineage=head.lineage,
     )
     return Numbered(facts, records, after)

@@ -10,9 +10,12 @@ from typing import Any, Final
 
 from dojang.fetch import FetchRequest, FetchResponse
 from dojang.oauth.errors import Unavailable
+from dojang.resource import Follower, Hybrid, Introspection, Local, WhenStale
+from dojang.resource.staleness import DEFAULT_STALENESS
 from dojang.server.provider import Provider, initialise
 from dojang.storage.memory import MemoryStore
 from dojang.testing.clock import SettableClock
+from dojang.testing.feed_keys import share_feed_keys
 from dojang.testing.inline import run
 from dojang.testing.register import Register
 from dojang.testing.store import SeverableStore
@@ -55,10 +58,19 @@ class Issuer:
         key = token_bytes(32)
         # Long ago: a token can be made in the past, and the standby key has been seen by all.
         before = SettableClock(self.clock.now() - AGE)
-        run(initialise(issuer=url, store=self._store, clock=before, key_encryption_key=key))
+        run(
+            initialise(
+                issuer=url,
+                store=self._store,
+                clock=before,
+                key_encryption_key=key,
+                feed_keys=share_feed_keys(),
+            )
+        )
         self.provider: Final = run(
             Provider.start(issuer=url, store=self._store, clock=self.clock, key_encryption_key=key)
         )
+        self.provider.feed.close()  # no question waits for news: there is no event loop to wait in
         routes = build_inline_routes(build_public_routes(self.provider))
         self.transport: Final = IssuerTransport(url, routes)
         self.async_transport: Final = AsyncIssuerTransport(self.transport)
@@ -102,6 +114,44 @@ class Issuer:
         form = {"grant_type": "client_credentials", "resource": audience, "scope": " ".join(scopes)}
         token: str = self._post("/token", form, client_id)["access_token"]
         return token
+
+    def follow(self, audience: str) -> Follower:
+        """Follows the feed for the service at `audience`, on the clock of the issuer. It learns
+        what is new whenever a test calls its `poll`.
+
+        Raises `KeyError` for an unknown audience."""
+        return Follower(
+            self.url,
+            credentials=self.introspector(audience),
+            transport=self.transport,
+            clock=self.clock,
+            by_hand=True,
+        )
+
+    def hybrid(
+        self,
+        audience: str,
+        *,
+        follow: bool | Follower = True,
+        staleness: float = DEFAULT_STALENESS,
+        when_stale: WhenStale = WhenStale.ASK,
+    ) -> Hybrid:
+        """The hybrid strategy for the service at `audience`, over the transports and on the clock
+        of the issuer. Give it what `follow` gives, to `poll` that.
+
+        Raises `KeyError` for an unknown audience."""
+        return Hybrid(
+            introspection=Introspection(
+                credentials=self.introspector(audience),
+                transport=self.transport,
+                async_transport=self.async_transport,
+                clock=self.clock,
+            ),
+            local=Local(transport=self.transport, clock=self.clock),
+            staleness=staleness,
+            when_stale=when_stale,
+            follow=follow,
+        )
 
     def introspect(self, token: str, *, audience: str) -> dict[str, Any]:
         """What the issuer tells the service at `audience` about a token (RFC 7662 §2.2).

@@ -8,7 +8,7 @@ from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
 from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
-from dojang.server.ports import Change, Store
+from dojang.server.ports import Change, EpochPlan, Store
 
 
 class SeverableStore:
@@ -30,6 +30,9 @@ class SeverableStore:
 
     async def commit(self, changes: Sequence[Change]) -> Position:
         return await self._live.commit(changes)
+
+    async def begin_epoch(self, plan: EpochPlan, *, beyond: int = 0) -> Position:
+        return await self._live.begin_epoch(plan, beyond=beyond)
 
     async def load_facts(self, after: Rev) -> Sequence[Fact]:
         return await self._live.load_facts(after)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from dojang.oauth.http import Headers, Request, Response
 from dojang.testing.inline import run
 from dojang.web.failures import Failures
 from dojang.web.peer import TrustedProxies
-from dojang.web.routing import Found, Handler, RouteTable
+from dojang.web.routing import Handler, RouteTable
 
 CLIENT_ADDRESS = "127.0.0.1"
 
@@ -51,7 +51,8 @@ class IssuerTransport:
         headers = [(name.lower().encode(), text.strip().encode()) for name, text in request.headers]
         headers.insert(0, (b"host", parts.netloc.encode()))
         response = self.answer(request.method, target, tuple(headers), request.body)
-        found = {name.decode(): text.decode("latin-1") for name, text in response.headers}
+        sent = (*response.headers, *response.own)
+        found = {name.decode(): text.decode("latin-1") for name, text in sent}
         check_response(request, response.status, found)
         if len(response.body) > request.max_bytes:
             raise FetchFailed(request.host, FetchProblem.TOO_LARGE)
@@ -84,11 +85,7 @@ class AsyncIssuerTransport:
 def build_inline_routes(routes: RouteTable) -> RouteTable:
     """`routes` with every handler answering at once: one loop's locks are then never waited for
     on another thread."""
-    inline = RouteTable([])
-    for target, found in routes.exact.items():
-        methods = {name: _answer_at_once(each) for name, each in found.place.methods.items()}
-        inline.exact[target] = _replace_methods(found, methods)
-    return inline
+    return routes.wrap(_answer_at_once)
 
 
 def _answer_at_once(handler: Handler) -> Handler:
@@ -97,7 +94,3 @@ def _answer_at_once(handler: Handler) -> Handler:
         return result if isinstance(result, Response) else run(result)
 
     return answer
-
-
-def _replace_methods(found: Found, methods: Mapping[bytes, Handler]) -> Found:
-    return found._replace(place=found.place._replace(methods=methods))

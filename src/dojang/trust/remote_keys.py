@@ -47,6 +47,9 @@ class KeySource(Protocol):
     def seek(self) -> Flight | None:
         """A token names a key that is not in the set; what to wait for before it is refused."""
 
+    def refresh(self) -> None:
+        """The issuer says that its keys are others now: fetch them, without waiting for it."""
+
 
 class FixedKeys:
     """Keys given by hand. They never change."""
@@ -65,6 +68,9 @@ class FixedKeys:
 
     def seek(self) -> Flight | None:
         return None
+
+    def refresh(self) -> None:
+        pass
 
 
 class RemoteKeys:
@@ -99,6 +105,7 @@ class RemoteKeys:
         self._failures = 0
         self._asked_at = float("-inf")
         self._due_at = float("-inf")
+        self._outdated = False
         self.renew()
         renew_in_children(self)
 
@@ -118,6 +125,7 @@ class RemoteKeys:
     def renew(self) -> None:
         self._lock = Lock()
         self._flight: Flight | None = None
+        self._fetching = False
 
     def look(self) -> Flight | None:
         BACKGROUND.watch(self)
@@ -139,6 +147,12 @@ class RemoteKeys:
                 flight = self._start(now)
             return flight
 
+    def refresh(self) -> None:
+        with self._lock:
+            self._outdated = True
+            if not self._fetching or self._find_flight() is None:
+                self._start(self._clock.monotonic())
+
     def tick(self) -> float:
         now = self._clock.monotonic()
         with self._lock:
@@ -157,6 +171,7 @@ class RemoteKeys:
 
     def _start(self, now: float) -> Flight:
         self._asked_at = now
+        self._fetching = True
         self._flight = Flight(self._refresh, name="dojang-keys")
         return self._flight
 
@@ -166,24 +181,34 @@ class RemoteKeys:
             self.keys = None
 
     def _refresh(self) -> None:
+        while self._fetching:
+            outdated, self._outdated = self._outdated, False
+            self._refresh_once(past_caches=outdated)
+
+    def _refresh_once(self, *, past_caches: bool) -> None:
         flaw: Exception | None = None
         try:
-            drive(self._fetch(), self._transport)
+            drive(self._fetch(past_caches=past_caches), self._transport)
         except (Unavailable, InvalidKey) as failure:
             flaw = failure
         except Exception as failure:  # noqa: BLE001  a transport of the caller's may raise anything
             flaw = Unavailable(type(failure).__name__)
         now = self._clock.monotonic()
         with self._lock:
+            # Again where the keys are said to have changed meanwhile: this may be what was before.
+            self._fetching = self._outdated and flaw is None
             if flaw is None:
                 self._succeed(now)
             else:
+                self._outdated = self._outdated or past_caches
                 self._fail(now, flaw)
 
-    def _fetch(self) -> Flow[None]:
+    def _fetch(self, *, past_caches: bool) -> Flow[None]:
         if self._address is None:
             self._address = yield from self._find_address()
         headers = [("Accept", "application/jwk-set+json, application/json")]
+        if past_caches:
+            headers.append(("Cache-Control", "no-cache"))
         state = self._trusted.state
         if state is not None and state.etag is not None:
             headers.append(("If-None-Match", state.etag))
@@ -191,7 +216,7 @@ class RemoteKeys:
             "GET", self._address, tuple(headers), timeout=self.timeout, max_bytes=MAX_BYTES
         )
         now = self._clock.monotonic()
-        if response.status == 304 and len(headers) == 2:
+        if response.status == 304 and state is not None and state.etag is not None:
             self._trusted.confirm(response.headers, now=now)
         elif response.status == 200:
             self._trusted.take(response.body, response.headers, now=now)
@@ -221,6 +246,6 @@ class RemoteKeys:
         self._failures += 1
         self._address = self._given_address
         pause = self._cooldown
-        if self.keys is None:  # nothing can be verified yet: try sooner
+        if self.keys is None or self._outdated:  # some tokens cannot be verified: try sooner
             pause = min(pause, 2.0 ** min(self._failures - 1, 8))
         self._due_at = now + pause * uniform(0.75, 1.25)  # noqa: S311

@@ -106,7 +106,7 @@ async def _read_content(receive: Receive, most: int) -> bytes | None:
 
 
 async def _send(answer: Response, scope: Scope, send: Send) -> None:
-    headers = list(answer.headers)
+    headers = [*answer.headers, *answer.own]
     if answer.status not in WITHOUT_CONTENT:
         headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

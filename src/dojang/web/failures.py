@@ -40,7 +40,7 @@ class Failures:
         }
         if isinstance(error, Unavailable):
             if self._is_news(error.what):
-                _log.warning("%s is unavailable", error.what, extra=where)
+                _log.warning("%s", error, extra=where)
             return build_unavailable(error.retry_after)
         _log.error("a request failed", exc_info=error, extra=where)
         return build_error(_FAILED)

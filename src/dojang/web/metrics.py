@@ -10,9 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from dojang.oauth.errors import Unavailable
 from dojang.oauth.http import Request, Response
+from dojang.server.fleet import meet_followers
+from dojang.web.feed_metrics import collect_feed
+from dojang.web.fleet_metrics import collect_fleet
 from dojang.web.service import Service
 
 if TYPE_CHECKING:
@@ -28,6 +33,8 @@ _HELP: Final = {
     "dojang_http_responses": "Answers of all listeners, by status.",
     "dojang_http_refusals": "Requests and connections cut off by a limit or a fault of syntax.",
     "dojang_jwks_from_memory": "Key sets served while the store could not be reached.",
+    "dojang_feed_pages_signed": "Pages of the revocation feed that were signed.",
+    "dojang_feed_witnesses": "What followers had seen signed and showed, by what it proved.",
 }
 
 
@@ -43,6 +50,8 @@ class Metrics:
         """Everything counted so far."""
         if self._registry is None:
             self._registry = await asyncio.to_thread(self._build_registry)
+        with suppress(Unavailable):  # then as last heard
+            await meet_followers(self._provider)
         from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
         content_type = (b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode())
@@ -84,6 +93,8 @@ class Metrics:
         open_now = GaugeMetricFamily("dojang_http_connections", "Connections that are open.")
         open_now.add_metric([], len(service.connections))
         yield open_now
+        yield from collect_feed(self._provider)
+        yield from collect_fleet(self._provider)
 
 
 def _build_counters(counters: Mapping[tuple[str, ...], int]) -> Iterator[Any]:

@@ -10,11 +10,21 @@ from urllib.parse import urlsplit
 from dojang.oauth.http import Request
 from dojang.oauth.metadata import find_metadata_paths
 from dojang.server.endpoints.discovery import jwks, metadata
+from dojang.server.endpoints.feed import chunk, join, question, snapshot
 from dojang.server.endpoints.introspection import introspect
 from dojang.server.endpoints.revocation import revoke
 from dojang.server.endpoints.token import token
-from dojang.server.paths import INTROSPECTION, JWKS, REVOCATION, TOKEN
-from dojang.web.routing import Answer, Handler, Route, RouteTable
+from dojang.server.paths import (
+    FEED,
+    FEED_CHUNK,
+    FEED_JOIN,
+    FEED_SNAPSHOT,
+    INTROSPECTION,
+    JWKS,
+    REVOCATION,
+    TOKEN,
+)
+from dojang.web.routing import Answer, Handler, Route, RouteTable, TemplateRoute
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -32,6 +42,10 @@ def build_public_routes(provider: Provider) -> RouteTable:
             Route(base + TOKEN, {"POST": bind(token)}, cross_origin=True),
             Route(base + INTROSPECTION, {"POST": bind(introspect)}),
             Route(base + REVOCATION, {"POST": bind(revoke)}),
+            Route(base + FEED, {"POST": bind(question)}),
+            Route(base + FEED_JOIN, {"POST": bind(join)}),
+            Route(base + FEED_SNAPSHOT, {"GET": bind(snapshot)}),
+            TemplateRoute(base + FEED_CHUNK, {"GET": lambda request, _: chunk(provider, request)}),
             Route(base + JWKS, {"GET": bind(jwks)}, cross_origin=True),
             *(
                 Route(path, {"GET": bind(metadata)}, cross_origin=True)

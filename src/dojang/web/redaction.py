@@ -16,6 +16,7 @@ _SECRET_PARAMETERS: Final = "|".join(
     (
         *("client_secret", "client_assertion", "assertion", "password", "passphrase"),
         *("access_token", "refresh_token", "id_token", "subject_token", "actor_token", "token"),
+        *("proof_key", "view_key"),
         *("code", "code_verifier", "device_code", "authorization", "cookie", "key_encryption_key"),
     )
 )

@@ -68,6 +68,17 @@ class RouteTable:
                 place = _build_place(route.methods, cross_origin=route.cross_origin)
                 self.exact[target] = Found(place, route.path, b"")
 
+    def wrap(self, wrap: Callable[[Handler], Handler]) -> RouteTable:
+        """The same table, with `wrap` around every handler."""
+        wrapped = RouteTable([])
+        for target, found in self.exact.items():
+            methods = {name: wrap(each) for name, each in found.place.methods.items()}
+            wrapped.exact[target] = found._replace(place=found.place._replace(methods=methods))
+        for template, handlers in self._templates:
+            bound = {name: partial(_wrap_template, wrap, each) for name, each in handlers.items()}
+            wrapped._templates.append((template, bound))
+        return wrapped
+
     def find(self, target: bytes) -> Found:
         """The place a request target leads to; `NOWHERE`'s where it leads to none."""
         found = self.exact.get(target)
@@ -95,6 +106,15 @@ def _build_place(methods: Mapping[str, Handler], *, cross_origin: bool = False) 
     handlers.setdefault("OPTIONS", partial(_options, allowed, cross_origin))
     by_bytes = {name.encode(): handler for name, handler in handlers.items()}
     return Place(by_bytes, partial(_wrong_method, allowed), cross_origin)
+
+
+def _wrap_template(
+    wrap: Callable[[Handler], Handler],
+    handler: TemplateHandler,
+    request: Request,
+    parameters: Mapping[str, str],
+) -> Answer:
+    return wrap(partial(_bind, handler, parameters))(request)
 
 
 def _bind(handler: TemplateHandler, parameters: Mapping[str, str], request: Request) -> Answer:

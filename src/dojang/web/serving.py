@@ -86,18 +86,20 @@ async def serve(
     service: Service,
     *,
     started: Callable[[list[str]], None] | None = None,
+    stopping: Callable[[], None] | None = None,
     grace_seconds: float = GRACE_SECONDS,
 ) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends at once.
 
-    `started` is called with the real addresses once all are open. Raises as `Server.start`.
+    `started` is called with the real addresses once all are open, `stopping` the moment the signal
+    comes: for requests that would wait on. Raises as `Server.start`.
     """
     loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
+    signalled = asyncio.Event()
     at_once = asyncio.Event()
 
     def stop(number: signal.Signals) -> None:
-        (at_once if stopping.is_set() else stopping).set()
+        (at_once if signalled.is_set() else signalled).set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
@@ -107,8 +109,10 @@ async def serve(
         _log.info("serving on %s", ", ".join(server.addresses))
         if started is not None:
             started(server.addresses)
-        await stopping.wait()
+        await signalled.wait()
         _log.info("stopping")
+        if stopping is not None:
+            stopping()
         going = asyncio.create_task(server.stop(grace_seconds=grace_seconds))
         hurry = asyncio.create_task(at_once.wait())
         await asyncio.wait({going, hurry}, return_when=asyncio.FIRST_COMPLETED)

@@ -80,7 +80,9 @@ def build_date(seconds: float) -> bytes:
 
 def build_answer(response: Response, extra: bytes, date: bytes, *, with_content: bool) -> bytes:
     """A whole answer: `extra` is header lines of the connection, `date` from `build_date`."""
-    status, headers, body = response
+    status, headers, body, own = response
+    if own:
+        extra += build_lines(own)
     if status in WITHOUT_CONTENT:
         # RFC 9110 §8.6: 204 has no content-length, and in 304 it may be left out.
         date = date.partition(b"\n")[0]

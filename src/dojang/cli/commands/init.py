@@ -26,6 +26,7 @@ from dojang.server.config import (
 )
 
 KEY_FILE: Final = "key-encryption.key"
+WITNESS_FILE: Final = f"{KEY_FILE}.head"
 OPERATOR_FILE: Final = "operator.secret"
 DATABASE: Final = "dojang.db"
 
@@ -66,7 +67,7 @@ class _Plan(NamedTuple):
 
     @property
     def files(self) -> list[Path]:
-        names = [FILE_NAME, KEY_FILE, OPERATOR_FILE]
+        names = [FILE_NAME, KEY_FILE, OPERATOR_FILE, WITNESS_FILE]
         if "url_file" not in self.storage:
             names.append(DATABASE)
         return [self.directory / name for name in names]

@@ -37,6 +37,14 @@ def add(
             metavar="CLIENT_ID", help="A client that may ask about its tokens; repeat for more."
         ),
     ] = None,
+    followers_only: Annotated[
+        bool,
+        typer.Option(
+            "--followers-only",
+            help="Whoever checks its JWTs follows the feed, and nobody only polls the key set: "
+            "keys are rotated without waiting for those who poll.",
+        ),
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,6 +59,7 @@ def add(
             "algorithm": algorithm,
             "access_token_lifetime": lifetime,
             "introspectors": introspector or [],
+            "followers_only": followers_only,
         },
     )
     if as_json:

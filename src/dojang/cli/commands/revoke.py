@@ -1,4 +1,4 @@
-"""`dojang revoke`: take back a token, or everything of a client, a grant or a key."""
+"""`dojang revoke`: take back a token, everything of whom or what it names, or all there is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dojang.cli.options import ClientIdArgument, ConfigOption, JsonOption, make_
 from dojang.cli.output import show_json
 from dojang.cli.secret_input import read_token
 
-app = make_group("Take back a token, or everything of a client, a grant or a key.")
+app = make_group("Take back a token, or every token of a client, a grant and so on.")
 
 
 @app.command("token", epilog="Example: dojang revoke token leaked.txt")
@@ -58,6 +58,45 @@ def grant(
     _revoke(config, "revoke.grant", {"grant": grant_id}, as_json=as_json)
 
 
+@app.command("session", epilog="Example: dojang revoke session 019ab3f04c21d7e90b5a6c7d8e9f0a1b")
+def session(
+    sid: Annotated[
+        str, typer.Argument(metavar="SID", help="Which session: the sid of its tokens.")
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Revoke every token of a session."""
+    _revoke(config, "revoke.session", {"session": sid}, as_json=as_json)
+
+
+@app.command("account", epilog="Example: dojang revoke account shop")
+def account(
+    subject: Annotated[
+        str, typer.Argument(metavar="SUBJECT", help="Whose tokens: the sub that stands in them.")
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Revoke every token about a subject, whichever client holds it."""
+    _revoke(config, "revoke.account", {"subject": subject}, as_json=as_json)
+
+
+@app.command("everything", epilog="Example: dojang revoke everything --yes")
+def everything(
+    yes: Annotated[bool, typer.Option("--yes", help="Yes, every token there is.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Revoke every token that was issued so far, of every client.
+
+    All of them have to get new ones, and may.
+    """
+    if not yes:
+        raise Failure("this ends every token of every client; say --yes if that is meant")
+    _revoke(config, "revoke.everything", {}, as_json=as_json)
+
+
 @app.command("key", epilog="Example: dojang revoke key 5f3a9c0d1e2b4a67")
 def key(
     kid: Annotated[str, typer.Argument(metavar="KID", help="Which key, as `keys list` names it.")],
@@ -75,9 +114,10 @@ def _revoke(config: Any, operation: str, parameters: dict[str, Any], *, as_json:
         return
     epoch, number = answer["rev"]
     kind, identifier = answer["kind"], answer["identifier"]
-    what = (
-        f"the token {identifier}" if kind == "token" else f"every token of the {kind} {identifier}"
-    )
+    what = {
+        "token": f"the token {identifier}",
+        "everything": "every token issued so far",
+    }.get(kind, f"every token of the {kind} {identifier}")
     print(f"Revoked {what} (fact {number} of epoch {epoch}).")
     if kind == "grant":
         print("Whether there is such a grant was not looked up; `dojang client list` names them.")

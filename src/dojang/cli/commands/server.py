@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,11 +14,12 @@ from dojang.cli.config_loading import find_config_file, load_config
 from dojang.cli.doors import fail_unreachable, find_door
 from dojang.cli.errors import Exit, Failure
 from dojang.cli.options import ConfigOption, JsonOption
-from dojang.cli.output import show_facts, show_json
+from dojang.cli.output import show_json, show_table
+from dojang.cli.status import show_status
 from dojang.fetch import FetchFailed, FetchRequest
 from dojang.jose import json_object
 from dojang.jose.errors import InvalidToken
-from dojang.server.config import parse_address
+from dojang.server.config import Config, parse_address
 
 _AddressOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="host:port or unix:/path.", show_default=False)
@@ -52,16 +54,38 @@ def migrate(
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether there is work: exit code 1 if so.")
     ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Move the installation from SQLite to this empty PostgreSQL database, such as "
+            "postgresql://db.example/dojang. The server must be stopped.",
+            show_default=False,
+        ),
+    ] = None,
+    to_url_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The same; the file holds the address, which has a password in it.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Bring the database's schema to what this version needs."""
+    """Bring the database's schema to what this version needs, or move it to PostgreSQL."""
+    from dojang.cli.moving import find_target
     from dojang.cli.opening import OPENING_ERRORS, explain
     from dojang.storage import migrate as migrations
     from dojang.storage.revisions import NEEDED
 
     path = find_config_file(config, os.environ)
     loaded = load_config(path, environ=os.environ, secrets={"storage.url"}).config
+    if target := find_target(to, to_url_file):
+        if check:
+            raise Failure("--check: looks at the schema alone; leave it out to move")
+        return _move(loaded, target, as_json=as_json)
     try:
         step = migrations.current if check else migrations.upgrade
         found = asyncio.run(step(loaded.storage.url))
@@ -76,6 +100,30 @@ def migrate(
     else:
         print(f"Brought the database from revision {found or 'none'} to {NEEDED}.")
     return Exit.FINDINGS if check and found != NEEDED else Exit.OK
+
+
+def _move(config: Config, target: str, *, as_json: bool) -> int:
+    from dojang.cli.moving import move_to
+    from dojang.cli.opening import OPENING_ERRORS, explain
+    from dojang.storage.moving import describe_target
+
+    try:
+        moved = asyncio.run(move_to(config, target))
+    except OPENING_ERRORS as error:
+        raise explain(error, config) from error
+    where = describe_target(target)
+    if as_json:
+        show_json({"moved_to": where, "rows": moved.rows, "rev": list(moved.position.rev)})
+        return Exit.OK
+    show_table(("TABLE", "ROWS"), list(moved.rows.items()))
+    print(
+        f"Moved to {where} and read back: every row is there, as of fact {moved.position.head} of "
+        f"epoch {moved.position.epoch}.\n"
+        "Name it in dojang.toml in place of the SQLite file, then start the server:\n"
+        "  [storage]\n"
+        '  url_file = "FILE"  # holds the address'
+    )
+    return Exit.OK
 
 
 def healthcheck(config: ConfigOption = None, as_json: JsonOption = False) -> int:
@@ -105,7 +153,7 @@ def healthcheck(config: ConfigOption = None, as_json: JsonOption = False) -> int
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> int:
-    """Show where the server stands.
+    """Show where the server stands, who follows it, and what a rotation of keys waits for.
 
     Exit code 1 where something is missing.
     """
@@ -113,5 +161,5 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> int:
     if as_json:
         show_json(answer)
     else:
-        show_facts({name.replace("_", " "): value for name, value in answer.items()})
+        show_status(answer)
     return Exit.FINDINGS if answer["missing"] else Exit.OK

@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from dojang.cli.admin_client import AdminClient
-from dojang.cli.demo.load import Caller, Load, Sample, measure
+from dojang.cli.demo.judging import count, count_rotated, judge
+from dojang.cli.demo.load import Caller, Load, measure
 from dojang.cli.demo.report import (
     STRATEGIES,
     MachineToMachine,
@@ -20,11 +21,11 @@ from dojang.cli.demo.report import (
     Report,
     Restart,
     Revocation,
+    Rotation,
     Strategy,
-    Takeback,
 )
 from dojang.cli.demo.screen import NAMES, Screen
-from dojang.cli.demo.service import CACHE, LEEWAY, ORDERS, PAYMENTS
+from dojang.cli.demo.service import BOUND, CACHE, COOLDOWN, LEEWAY, ORDERS, PAYMENTS
 from dojang.cli.demo.world import World
 from dojang.cli.issuer_client import IssuerClient
 from dojang.client import ClientSecretBasic
@@ -32,7 +33,14 @@ from dojang.jose.header import parse_header
 
 LIFETIME: Final = 30  # seconds: the shortest there is, so that its end can be seen
 CLIENTS: Final = 2
-ASKING: Final[tuple[Strategy, ...]] = ("introspection", "introspection_cached", "hybrid")
+ROTATIONS: Final = 2
+ASKING: Final[tuple[Strategy, ...]] = (
+    "introspection",
+    "introspection_cached",
+    "hybrid",
+    "hybrid_pushed",
+)
+BOUNDED: Final[tuple[Strategy, ...]] = ("introspection_cached", "hybrid_pushed")
 CURRENT: Final[tuple[Strategy, ...]] = ("introspection", "hybrid")
 _WARM_UP: Final = 0.7
 _SLACK: Final = 1.0  # seconds that a busy machine may add to a cache's time
@@ -55,7 +63,7 @@ class Story:
         self._payments = world.ports[3]
 
     async def set_up(self) -> None:
-        """The server, two APIs, four clients, two services."""
+        """The server, two APIs, five clients, two services."""
         self._screen.doing("starting the authorization server")
         config = await asyncio.to_thread(self._world.initialise)
         seconds = await self._world.start_server()
@@ -70,13 +78,15 @@ class Story:
                 identifier=uri,
                 scopes=scopes,
                 access_token_lifetime=LIFETIME,
-                introspectors=["orders"],
+                introspectors=["orders", "payments"],
+                followers_only=True,
             )
         for name in ("shop", "kiosk", "partner"):
             await self._add_client(name, ORDERS, ["orders:read", "orders:write"])
         await self._add_client("orders", PAYMENTS, ["payments:charge"])
+        await self._add_client("payments", PAYMENTS, ["payments:charge"])
         self._screen.doing("starting the services")
-        await self._world.start_services(self._secrets["orders"])
+        await self._world.start_services(self._secrets)
         self._screen.say(f"service orders   at http://127.0.0.1:{self._orders}    for {ORDERS}")
         self._screen.say(f"service payments at http://127.0.0.1:{self._payments}    for {PAYMENTS}")
 
@@ -111,12 +121,55 @@ class Story:
             == ("orders", "payments:charge"),
         )
 
+    async def rotate_keys(self) -> None:
+        """Act 2."""
+        self._screen.act(2, "The signing key rotates under load")
+        load = Load(self._orders)
+        longest = 0.0
+        async with load.run(STRATEGIES, await self._issue("shop"), clients=CLIENTS, pause=0.002):
+            await self._watch(load, "before the rotation", _WARM_UP)
+            for _ in range(ROTATIONS):
+                longest = max(longest, await self._rotate(load))
+                load.token = await self._issue("shop")
+                await self._watch(load, "with a token of the new key", COOLDOWN + _WARM_UP)
+        strategies = count_rotated(load)
+        self._report.rotation = Rotation(
+            rotations=ROTATIONS, took_over_after_s=round(longest, 2), strategies=strategies
+        )
+        accepted = sum(each.accepted for each in strategies)
+        refused = sum(each.refused for each in strategies)
+        self._promise(
+            2,
+            f"{ROTATIONS} rotations, each {longest:.1f} s at most until every follower held the "
+            f"new key: {accepted:,} requests accepted, {refused} refused",
+            kept=accepted > 0 and not refused,
+        )
+
+    async def _rotate(self, load: Load) -> float:
+        """Rotate, and wait until the new key signs; the seconds that took."""
+        before = await self._find_signer()
+        began = time.perf_counter()
+        await self._do("keys.rotate")
+        deadline = began + _PATIENCE
+        while await self._find_signer() == before and time.perf_counter() < deadline:
+            await self._watch(load, "the new key waits for the followers", 0.1)
+        return time.perf_counter() - began
+
+    async def _find_signer(self) -> str:
+        answer = await self._do("keys.list")
+        (kid,) = (
+            each["kid"]
+            for each in answer["keys"]
+            if (each["use"], each["state"]) == ("access_token", "active")
+        )
+        return str(kid)
+
     async def take_back(self) -> None:
-        """Act 2: a token, a client, a key."""
-        self._screen.act(2, "Taken back under load")
+        """Act 3: a token, a client, a key."""
+        self._screen.act(3, "Taken back under load")
         self._screen.say(
             f"{CLIENTS} callers for each strategy at once; tokens live {LIFETIME} s, cached "
-            f"answers {CACHE:.0f} s"
+            f"answers {CACHE:.0f} s; the pushed view is {BOUND:.0f} s old at most"
         )
         for name in ("shop", "kiosk", "partner"):
             self._tokens[name] = await self._issue(name)
@@ -149,22 +202,23 @@ class Story:
             await asyncio.sleep(0.2)
         revocation = Revocation(
             kind=kind,
-            strategies=[_judge(load, strategy, accepted_at) for strategy in STRATEGIES],
+            strategies=[judge(load, strategy, accepted_at) for strategy in STRATEGIES],
         )
         self._report.revocations.append(revocation)
         found = {each.strategy: each for each in revocation.strategies}
         for strategy in CURRENT:
             self._promise(
-                2,
+                3,
                 f"{kind}, {NAMES[strategy]}: nothing slipped through",
                 kept=found[strategy].slipped_through == 0 and found[strategy].refused > 0,
             )
-        cached = found["introspection_cached"]
-        self._promise(
-            2,
-            f"{kind}, introspection, cached: refused within the cache's {CACHE:.0f} s",
-            kept=cached.first_refusal_s is not None and cached.first_refusal_s < CACHE + _SLACK,
-        )
+        for strategy, bound in zip(BOUNDED, (CACHE, BOUND), strict=True):
+            first = found[strategy].first_refusal_s
+            self._promise(
+                3,
+                f"{kind}, {NAMES[strategy]}: refused within its {bound:.0f} s",
+                kept=first is not None and first < bound + _SLACK,
+            )
         self._expiries.append(
             asyncio.create_task(self._await_expiry(token, accepted_at, revocation))
         )
@@ -194,8 +248,8 @@ class Story:
         ]
 
     async def crash(self) -> None:
-        """Act 3."""
-        self._screen.act(3, "The authorization server is killed, and comes back")
+        """Act 4."""
+        self._screen.act(4, "The authorization server is killed, and comes back")
         good = await self._issue("shop")
         doomed = self._tokens["last"] = await self._issue("shop")
         load = Load(self._orders)
@@ -208,7 +262,7 @@ class Story:
             started_at = time.perf_counter()
             ready_after = await self._world.start_server()
             await self._await_recovery(load)
-        outages = [_count(load, strategy, killed_at, started_at) for strategy in STRATEGIES]
+        outages = [count(load, strategy, killed_at, started_at) for strategy in STRATEGIES]
         tried, came_back = await self._try_revoked()
         self._report.restart = Restart(
             down_s=round(started_at - killed_at, 2),
@@ -219,7 +273,7 @@ class Story:
         )
         self._judge_outage({each.strategy: each for each in outages})
         self._promise(
-            3,
+            4,
             f"after the restart ({ready_after:.2f} s) every strategy accepts good tokens again",
             kept=all(
                 any(each.status == 200 for each in load.select(strategy, after=started_at))
@@ -227,7 +281,7 @@ class Story:
             ),
         )
         self._promise(
-            3,
+            4,
             f"nothing revoked came back: {tried} tokens tried, {came_back} accepted",
             kept=tried > 0 and came_back == 0,
         )
@@ -235,17 +289,17 @@ class Story:
     def _judge_outage(self, found: dict[Strategy, Outage]) -> None:
         local = found["local"]
         self._promise(
-            3,
+            4,
             "local went on accepting: it needs no server until tokens expire",
             kept=local.accepted > 0 and not local.refused_401 + local.other,
         )
         self._promise(
-            3,
+            4,
             "who has to ask said 503: never 401 to a good token, never yes unasked",
             kept=all(
                 found[name].unavailable_503 > 0
                 and not found[name].refused_401 + found[name].other
-                and (name == "introspection_cached" or not found[name].accepted)
+                and (name in BOUNDED or not found[name].accepted)
                 for name in ASKING
             ),
         )
@@ -274,7 +328,7 @@ class Story:
 
     async def race(self) -> None:
         """Each strategy alone, as fast as it goes."""
-        self._screen.act(4, "Speed")
+        self._screen.act(5, "Speed")
         for strategy in STRATEGIES:
             token = await self._issue("shop")
             load = Load(self._orders)
@@ -283,7 +337,7 @@ class Story:
             self._report.speed.append(measure(strategy, load.samples))
             refused = len(load.samples) - load.accepted[strategy]
             self._promise(
-                4,
+                5,
                 f"{NAMES[strategy]}: {self._report.speed[-1].requests_per_s:,.0f} requests/s, "
                 "each accepted",
                 kept=bool(load.samples) and not refused,
@@ -291,7 +345,7 @@ class Story:
 
     async def expire(self) -> None:
         """The end of what local could not see."""
-        self._screen.act(5, "What local cannot see ends when the token expires")
+        self._screen.act(6, "What local cannot see ends when the token expires")
         while not all(each.done() for each in self._expiries):
             self._screen.doing("waiting for the revoked tokens to expire")
             await asyncio.sleep(0.1)
@@ -301,7 +355,7 @@ class Story:
             (local,) = (each for each in revocation.strategies if each.strategy == "local")
             after = local.refused_at_expiry_s
             self._promise(
-                5,
+                6,
                 f"{revocation.kind}, local: refused {after or 0:.1f} s later, at expiry; "
                 f"{local.slipped_through:,} slipped through",
                 kept=after is not None,
@@ -337,35 +391,3 @@ class Story:
     def _promise(self, act: int, says: str, *, kept: bool) -> None:
         self._report.promises.append(Promise(act=act, says=says, kept=kept))
         self._screen.promise(says, kept=kept)
-
-
-def _judge(load: Load, strategy: Strategy, accepted_at: float) -> Takeback:
-    before = load.select(strategy, before=accepted_at)
-    after = load.select(strategy, after=accepted_at)
-    refusals = [each for each in load.select(strategy) if each.status == 401]
-    first = min((each.done_at for each in refusals), default=None)
-    return Takeback(
-        strategy=strategy,
-        accepted_before=_tally(before, 200),
-        slipped_through=_tally(after, 200),
-        refused=len(refusals),
-        # A request under way meets the revocation before its own answer is back: that is no time.
-        first_refusal_s=None if first is None else round(max(0.0, first - accepted_at), 4),
-        refused_at_expiry_s=None,
-    )
-
-
-def _count(load: Load, strategy: Strategy, after: float, before: float) -> Outage:
-    samples = load.select(strategy, after=after, before=before)
-    accepted, refused, unavailable = (_tally(samples, status) for status in (200, 401, 503))
-    return Outage(
-        strategy=strategy,
-        accepted=accepted,
-        refused_401=refused,
-        unavailable_503=unavailable,
-        other=len(samples) - accepted - refused - unavailable,
-    )
-
-
-def _tally(samples: list[Sample], status: int) -> int:
-    return sum(each.status == status for each in samples)

@@ -60,11 +60,13 @@ class Caller:
 
 
 class Load:
-    """Callers at work. `samples` grows while they are; `accepted` counts by strategy."""
+    """Callers at work. `samples` grows while they are; `accepted` counts by strategy; `token` is
+    the one of their next requests."""
 
     def __init__(self, port: int) -> None:
         self.samples: list[Sample] = []
         self.accepted: dict[Strategy, int] = {}
+        self.token = ""
         self._last: dict[Strategy, Sample] = {}
         self._port = port
 
@@ -74,9 +76,10 @@ class Load:
     ) -> AsyncIterator[None]:
         """Keep `clients` callers a strategy busy; `pause` is between their requests (seconds)."""
         strategies = tuple(strategies)
+        self.token = token
         self.accepted = dict.fromkeys(strategies, 0)
         tasks = [
-            asyncio.create_task(self._work(strategy, token, pause))
+            asyncio.create_task(self._work(strategy, pause))
             for strategy in strategies
             for _ in range(clients)
         ]
@@ -89,12 +92,12 @@ class Load:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    async def _work(self, strategy: Strategy, token: str, pause: float) -> None:
+    async def _work(self, strategy: Strategy, pause: float) -> None:
         caller = Caller(self._port)
         try:
             while True:
                 sent_at = time.perf_counter()
-                status, _ = await caller.ask("GET", f"/{strategy}/orders", token)
+                status, _ = await caller.ask("GET", f"/{strategy}/orders", self.token)
                 sample = Sample(strategy, sent_at, time.perf_counter(), status)
                 self.samples.append(sample)
                 self._last[strategy] = sample

@@ -7,12 +7,15 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct, field
 
-Strategy: TypeAlias = Literal["local", "introspection", "introspection_cached", "hybrid"]
+Strategy: TypeAlias = Literal[
+    "local", "introspection", "introspection_cached", "hybrid", "hybrid_pushed"
+]
 STRATEGIES: Final[tuple[Strategy, ...]] = (
     "local",
     "introspection",
     "introspection_cached",
     "hybrid",
+    "hybrid_pushed",
 )
 
 
@@ -25,11 +28,13 @@ class Promise(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the figures depend on. `cache_s`: how long a cached answer of the issuer serves."""
+    """What the figures depend on. `cache_s`: how long a cached answer of the issuer serves;
+    `bound_s`: how old the pushed view of revocations may be."""
 
     token_lifetime_s: int
     leeway_s: int
     cache_s: float
+    bound_s: float
     clients_per_strategy: int
     processors: int
 
@@ -41,6 +46,23 @@ class MachineToMachine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     payments_status_same_token: int
     payments_saw_client: str
     payments_saw_scope: str
+
+
+class Rotated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Act 2: what one strategy answered to good tokens, of the old key and the new."""
+
+    strategy: Strategy
+    accepted: int
+    refused: int
+
+
+class Rotation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Act 2: `rotations` of the signing key under load; `took_over_after_s` is the longest that a
+    new key waited for all followers to hold it."""
+
+    rotations: int
+    took_over_after_s: float
+    strategies: list[Rotated]
 
 
 class Takeback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,14 +80,14 @@ class Takeback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Revocation(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Act 2: one revocation under load."""
+    """Act 3: one revocation under load."""
 
     kind: Literal["token", "client", "key"]
     strategies: list[Takeback]
 
 
 class Outage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Act 3: what one strategy answered to a good token while the server was dead."""
+    """Act 4: what one strategy answered to a good token while the server was dead."""
 
     strategy: Strategy
     accepted: int
@@ -75,7 +97,7 @@ class Outage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Restart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Act 3: after SIGKILL. `ready_after_s`: from the start of the new process to its first
+    """Act 4: after SIGKILL. `ready_after_s`: from the start of the new process to its first
     answer; `came_back`: revoked tokens that were accepted again."""
 
     down_s: float
@@ -102,6 +124,7 @@ class Report(Struct, kw_only=True, forbid_unknown_fields=True):
     ok: bool = False
     seconds: float = 0.0
     machine_to_machine: MachineToMachine | None = None
+    rotation: Rotation | None = None
     revocations: list[Revocation] = field(default_factory=list)
     restart: Restart | None = None
     speed: list[Speed] = field(default_factory=list)

@@ -18,6 +18,7 @@ NAMES: dict[Strategy, str] = {
     "introspection": "introspection",
     "introspection_cached": "introspection, cached",
     "hybrid": "hybrid, asks every time",
+    "hybrid_pushed": "hybrid, pushed",
 }
 
 
@@ -59,6 +60,13 @@ class Screen:
 
     def show(self, report: Report) -> None:
         """The table at the end."""
+        if report.rotation is not None:
+            rotated = [
+                (NAMES[each.strategy], f"{each.accepted:,}", each.refused)
+                for each in report.rotation.strategies
+            ]
+            title = f"The signing key rotated {report.rotation.rotations} times under load"
+            self._table(title, ("strategy", "accepted", "refused"), rotated)
         for revocation in report.revocations:
             self._show_revocation(revocation, report)
         if report.restart is not None:

@@ -13,14 +13,17 @@ import uvicorn
 from fastapi import FastAPI
 from msgspec import Struct
 
+from dojang.cli.demo.report import STRATEGIES
 from dojang.client import ClientSecretBasic, TokenSource
 from dojang.fetch import FetchRequest, HttpTransport, ThreadedTransport
 from dojang.integrations.fastapi import Guard
 from dojang.resource import (
     Expect,
+    Follower,
     HybridVerifier,
     IntrospectionVerifier,
     LocalVerifier,
+    RemoteKeys,
     VerifiedToken,
     Verifier,
 )
@@ -30,6 +33,8 @@ PAYMENTS: Final = "https://payments.example"
 ALGORITHMS: Final = ("ES256",)
 LEEWAY: Final = 5
 CACHE: Final = 2.0  # seconds
+COOLDOWN: Final = 2.0  # seconds between two looks at the keys that unknown ones cause
+BOUND: Final = 2.0  # seconds that the pushed view of revocations may be old
 
 
 class ServiceSettings(Struct, frozen=True, kw_only=True):
@@ -42,28 +47,39 @@ class ServiceSettings(Struct, frozen=True, kw_only=True):
 
 
 class _Way:
-    """A strategy for `Guard`: which verifier is built for what is expected."""
+    """A strategy for `Guard`: which verifier is built for what is expected. Local verification has
+    keys of its own, which nobody tells of a change: a key that it does not know makes it look."""
 
-    def __init__(self, name: str, credentials: ClientSecretBasic) -> None:
+    def __init__(self, name: str, credentials: ClientSecretBasic, keys: RemoteKeys) -> None:
         self._name = name
         self._credentials = credentials
+        self._keys = keys
 
     def build(self, expect: Expect) -> Verifier:
         if self._name == "local":
-            return LocalVerifier(expect)
+            return LocalVerifier(expect, keys=RemoteKeys(expect.issuer, cooldown=COOLDOWN))
+        local = LocalVerifier(expect, keys=self._keys)
         keep = CACHE if self._name == "introspection_cached" else 0.0
         # A refusal is not kept either, so that each one seen is the server's own word.
         asking = IntrospectionVerifier(
             expect, credentials=self._credentials, keep=keep, keep_refused=0
         )
-        if self._name != "hybrid":
+        if not self._name.startswith("hybrid"):
             return asking
-        return HybridVerifier(local=LocalVerifier(expect), introspection=asking)
+        if self._name == "hybrid":
+            return HybridVerifier(local=local, introspection=asking)
+        return HybridVerifier(
+            local=local,
+            introspection=asking,
+            follower=Follower(expect.issuer, credentials=self._credentials),
+            staleness=BOUND,
+        )
 
 
 def build_orders(settings: ServiceSettings) -> FastAPI:
     """Orders: one route a strategy, and one that calls payments with a token of its own."""
-    credentials = ClientSecretBasic("orders", Path(settings.secret_file).read_text().strip())
+    credentials = _load_credentials("orders", settings)
+    keys = RemoteKeys(settings.issuer)
     app = FastAPI()
     guards = {
         name: Guard(
@@ -71,9 +87,9 @@ def build_orders(settings: ServiceSettings) -> FastAPI:
             audience=ORDERS,
             algorithms=ALGORITHMS,
             leeway=LEEWAY,
-            strategy=_Way(name, credentials),
+            strategy=_Way(name, credentials, keys),
         )
-        for name in ("local", "introspection", "introspection_cached", "hybrid")
+        for name in STRATEGIES
     }
 
     def add(name: str, guard: Guard) -> None:
@@ -106,13 +122,25 @@ def build_orders(settings: ServiceSettings) -> FastAPI:
 def build_payments(settings: ServiceSettings) -> FastAPI:
     """Payments: charges are for who may charge."""
     app = FastAPI()
-    guard = Guard(issuer=settings.issuer, audience=PAYMENTS, algorithms=ALGORITHMS, leeway=LEEWAY)
+    guard = Guard(
+        issuer=settings.issuer,
+        audience=PAYMENTS,
+        algorithms=ALGORITHMS,
+        leeway=LEEWAY,
+        strategy=_Way(
+            "hybrid_pushed", _load_credentials("payments", settings), RemoteKeys(settings.issuer)
+        ),
+    )
 
     @app.post("/charges")
     async def charge(token: VerifiedToken = guard("payments:charge")) -> dict[str, str]:
         return {"client": token.client_id, "scope": " ".join(sorted(token.scopes))}
 
     return app
+
+
+def _load_credentials(name: str, settings: ServiceSettings) -> ClientSecretBasic:
+    return ClientSecretBasic(name, Path(settings.secret_file).read_text().strip())
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import msgspec
 from dojang.cli.demo.acts import CLIENTS, LIFETIME, Story
 from dojang.cli.demo.report import Report, Setting
 from dojang.cli.demo.screen import Screen
-from dojang.cli.demo.service import CACHE, LEEWAY
+from dojang.cli.demo.service import BOUND, CACHE, LEEWAY
 from dojang.cli.demo.world import World
 from dojang.cli.errors import Exit
 from dojang.cli.output import show_json
@@ -30,6 +30,7 @@ def tell(*, as_json: bool) -> int:
             token_lifetime_s=LIFETIME,
             leeway_s=LEEWAY,
             cache_s=CACHE,
+            bound_s=BOUND,
             clients_per_strategy=CLIENTS,
             processors=len(os.sched_getaffinity(0)),
         ),
@@ -57,6 +58,7 @@ async def _tell(report: Report, screen: Screen) -> None:
     try:
         await story.set_up()
         await story.call_one_another()
+        await story.rotate_keys()
         await story.take_back()
         await story.crash()
         await story.race()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -63,13 +64,13 @@ class World:
         await self._wait_for("server", self.ports[0])
         return time.perf_counter() - began
 
-    async def start_services(self, secret: str) -> None:
-        """Start orders and payments; `secret` is the one of the client that orders is."""
-        file = self.directory / "orders.secret"
-        file.touch(mode=0o600)
-        file.write_text(secret)
+    async def start_services(self, secrets: Mapping[str, str]) -> None:
+        """Start orders and payments, which are clients with these `secrets`."""
         payments_url = f"http://127.0.0.1:{self.ports[3]}"
         for name, port in (("orders", self.ports[2]), ("payments", self.ports[3])):
+            file = self.directory / f"{name}.secret"
+            file.touch(mode=0o600)
+            file.write_text(secrets[name])
             settings = ServiceSettings(
                 issuer=self.issuer,
                 port=port,

@@ -1,4 +1,4 @@
-"""What operators read: the audit trail and the state of the server."""
+"""The audit trail, as operators read it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,6 @@ class ListAudit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class VerifyAudit(Struct, frozen=True, forbid_unknown_fields=True):
-    """No parameters."""
-
-
-class ShowStatus(Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
 
 
@@ -62,16 +58,3 @@ async def verify_audit(provider: Provider, actor: str, asked: VerifyAudit) -> di
             return {"intact": False, "broken_at": broken, "records": after}
         previous, after = records[-1].digest, records[-1].number
     return {"intact": True, "broken_at": None, "records": after, "digest": previous.hex()}
-
-
-async def show_status(provider: Provider, actor: str, asked: ShowStatus) -> dict[str, Any]:
-    """Where the server stands."""
-    position = provider.state.position
-    return {
-        "issuer": provider.issuer,
-        "epoch": position.epoch,
-        "head": position.head,
-        "facts_held": len(provider.state.revocations),
-        "resources": len(provider.state.resources),
-        "missing": await provider.ready(),
-    }

@@ -27,7 +27,8 @@ LONGEST_SCOPES: Final = 2048
 
 
 class AddResource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`identifier`: an absolute URI (RFC 8707 §2); `access_token_lifetime`: seconds."""
+    """`identifier`: an absolute URI (RFC 8707 §2); `access_token_lifetime`: seconds;
+    `followers_only`: nobody who verifies its tokens only polls the key set."""
 
     identifier: str
     scopes: tuple[str, ...]
@@ -35,6 +36,7 @@ class AddResource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     algorithm: str = "ES256"
     access_token_lifetime: int = 600
     introspectors: tuple[str, ...] = ()
+    followers_only: bool = False
 
 
 class ListResources(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""Taking back: one token, everything of a client, everything of a grant."""
+"""Taking back: one token, everything of whom or what it names, or all there is."""
 
 from __future__ import annotations
 
@@ -35,6 +35,22 @@ class RevokeGrant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     grant: str
 
 
+class RevokeSession(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every token of the session (`sid`) so far."""
+
+    session: str
+
+
+class RevokeAccount(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every token about the subject so far."""
+
+    subject: str
+
+
+class RevokeEverything(Struct, frozen=True, forbid_unknown_fields=True):
+    """No parameters."""
+
+
 async def revoke_token(provider: Provider, actor: str, asked: RevokeToken) -> dict[str, Any]:
     """Revoke one token, whoever holds it."""
     if (asked.token is None) == (asked.jti is None):
@@ -60,10 +76,28 @@ async def revoke_grant(provider: Provider, actor: str, asked: RevokeGrant) -> di
     return await _append(provider, actor, FactKind.GRANT, asked.grant)
 
 
+async def revoke_session(provider: Provider, actor: str, asked: RevokeSession) -> dict[str, Any]:
+    """Revoke every token of a session."""
+    return await _append(provider, actor, FactKind.SESSION, asked.session)
+
+
+async def revoke_account(provider: Provider, actor: str, asked: RevokeAccount) -> dict[str, Any]:
+    """Revoke every token about a subject, whichever client holds it."""
+    return await _append(provider, actor, FactKind.ACCOUNT, asked.subject)
+
+
+async def revoke_everything(
+    provider: Provider, actor: str, asked: RevokeEverything
+) -> dict[str, Any]:
+    """Revoke every token that this server has issued so far."""
+    return await _append(provider, actor, FactKind.EVERYTHING, provider.issuer)
+
+
 async def _append(
     provider: Provider, actor: str, kind: FactKind, identifier: str
 ) -> dict[str, Any]:
-    check_text(kind, identifier, most=255)
+    if kind is not FactKind.EVERYTHING:
+        check_text(kind, identifier, most=255)
     now = int(provider.clock.now())
     position = await provider.store.commit(
         [

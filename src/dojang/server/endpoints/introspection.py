@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import JSON, NO_STORE, Request, Response, parse_form
 from dojang.oauth.token_reference import parse_token_reference
 from dojang.server.access_tokens import AccessTokenClaims
-from dojang.server.authentication import authenticate_client, check_single_method
+from dojang.server.callers import authenticate_caller
 from dojang.server.live_tokens import find_live_token
-from dojang.server.provider import INTROSPECT
 from dojang.server.refusals import refusing
 
 if TYPE_CHECKING:
@@ -31,34 +28,11 @@ async def introspect(provider: Provider, request: Request) -> Response:
     form = parse_form(request)
     token = parse_token_reference(form)
     await provider.state.reach_barrier()
-    caller = await _authenticate_caller(provider, request, form, now=now)
+    caller = await authenticate_caller(provider, request, form, now=now)
     live = await find_live_token(provider, token, now=now)
-    if live is None or caller not in live.resource.introspectors:
+    if live is None or caller.client_id not in live.resource.introspectors:
         return _INACTIVE  # RFC 7662 §2.2: nothing else, whatever the reason
     return _build_active(live.claims)
-
-
-async def _authenticate_caller(
-    provider: Provider, request: Request, form: Mapping[str, str], *, now: int
-) -> str:
-    """The client_id of the caller, by client authentication or by a token of scope `introspect`
-    (RFC 7662 §2.1). Raises `OAuthError`."""
-    header = request.header(b"authorization")
-    if header is None or header[:7].lower() != b"bearer ":
-        return (await authenticate_client(provider, request, form, now=now)).client.client_id
-    check_single_method(header, form.get("client_secret"), form.get("client_assertion"))
-    live = await find_live_token(provider, header[7:].strip().decode("latin-1"), now=now)
-    if (
-        live is None
-        or live.claims.aud != provider.introspection_audience
-        or INTROSPECT not in live.claims.scope.split(" ")
-    ):
-        raise OAuthError(
-            ErrorCode.INVALID_TOKEN,
-            "The caller's token is not good for introspection.",
-            reason="caller_token_refused",
-        )
-    return live.claims.client_id
 
 
 def _build_active(claims: AccessTokenClaims) -> Response:

@@ -1,0 +1,224 @@
+"""Followers in processes of their own, told over a pipe what to watch for and asked what they saw.
+
+A process holds one follower or many; each follower has its own lease, its own sockets and its own
+view. What is timed is the moment at which a view refuses a token: the watcher of a verifier, which
+is told when the view knows, looks the token up there and then. Nobody polls.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from threading import Event
+from typing import Any, NamedTuple
+
+from bench.machine import BenchBroken
+from dojang.clock import SYSTEM_CLOCK
+from dojang.jose.keys import KeySet
+from dojang.oauth.feed import Record
+from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.trust.credentials import ClientSecretBasic
+from dojang.trust.follower import Follower
+from dojang.trust.remote_keys import FixedKeys, KeySource
+from dojang.trust.revocations import Marks
+
+ANSWER_LIMIT = 120.0  # seconds
+LOOK_EVERY = 0.02
+now = SYSTEM_CLOCK.monotonic
+STAGGER = 0.002  # seconds between the first questions of one process
+
+
+class Place(NamedTuple):
+    """Where to follow, and as whom. `hold` in seconds."""
+
+    issuer: str
+    client_id: str
+    secret: str
+    hold: float = 0.5
+
+
+class Seen(NamedTuple):
+    """What the followers of one process saw. `refused` has, for each follower, the moment
+    (nanoseconds, monotonic) at which it began to refuse each token, by the token's place."""
+
+    refused: list[dict[int, int]]
+    processor: float  # seconds since the last `watch_for`
+    questions: int
+    failures: int
+    facts: int
+
+
+class _Witness:
+    """Stands where a verifier stands and notes when its tokens die."""
+
+    def __init__(self, follower: Follower) -> None:
+        self.follower = follower
+        self.keys: KeySource = FixedKeys(KeySet([]))
+        self.refused: dict[int, int] = {}
+        self._expected: dict[bytes, tuple[int, Marks]] = {}
+        follower.watch(self)
+
+    def expect(self, tokens: Sequence[Mapping[str, Any]]) -> None:
+        view = self.follower.view
+        if view is None:
+            raise BenchBroken("a follower without a view was asked to watch")
+        self.refused = {}
+        self._expected = {}
+        for place, claims in enumerate(tokens):
+            marks = view.mark(Rev(*claims["rev"]), claims)
+            if marks.token is None or view.find_killer(marks) is not None:
+                raise BenchBroken("a token that is to be revoked does not live")
+            self._expected[marks.token] = place, marks
+
+    def evict(self, records: Sequence[Record]) -> None:
+        for record in records:
+            expected = self._expected.get(record.tag)
+            view = self.follower.view
+            if expected is None or view is None:
+                continue
+            place, marks = expected
+            if view.find_killer(marks) is FactKind.TOKEN:
+                self.refused[place] = time.monotonic_ns()
+
+    def evict_all(self) -> None:
+        """Nothing is timed by a snapshot."""
+
+
+class Crowd:
+    """The parent's end: processes with `each` followers, all of them fresh."""
+
+    def __init__(self, processes: Sequence[tuple[Any, Connection]], *, each: int) -> None:
+        self._processes = processes
+        self.each = each
+
+    def __len__(self) -> int:
+        return len(self._processes) * self.each
+
+    @property
+    def processes(self) -> int:
+        return len(self._processes)
+
+    def watch_for(self, tokens: Sequence[Mapping[str, Any]]) -> None:
+        """Time the end of these tokens (claims), and count processor time from now on."""
+        self._ask("watch", list(tokens))
+
+    def report(self) -> list[Seen]:
+        """What each process saw."""
+        return [Seen(*answer) for answer in self._ask("report", None)]
+
+    def wait_until_fresh(self, since: float) -> float:
+        """When the last follower has proven its view by a question that left after `since`
+        (seconds, boot clock)."""
+        return max(self._ask("fresh", since))
+
+    def signal(self, number: int) -> None:
+        """Send a signal to every process."""
+        for process, _ in self._processes:
+            os.kill(process.pid, number)
+
+    def ages(self) -> list[float]:
+        """The age of every follower's view, in seconds."""
+        return [age for ages in self._ask("ages", None) for age in ages]
+
+    def _ask(self, what: str, value: object) -> list[Any]:
+        for _, pipe in self._processes:
+            pipe.send((what, value))
+        return [_receive(pipe) for _, pipe in self._processes]
+
+
+@contextmanager
+def gather(place: Place, *, processes: int, each: int = 1) -> Iterator[Crowd]:
+    """`processes` × `each` followers of `place`, fresh. Raises `BenchBroken`."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["bench.crowd"])
+    started: list[tuple[Any, Connection]] = []
+    try:
+        for number in range(processes):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_serve, args=(theirs, place, each, number), daemon=True
+            )
+            process.start()
+            theirs.close()
+            started.append((process, ours))
+        for _, pipe in started:
+            _receive(pipe)
+        yield Crowd(started, each=each)
+    finally:
+        for process, pipe in started:
+            pipe.close()
+            process.terminate()
+        for process, _ in started:
+            process.join(10)
+
+
+def _receive(pipe: Connection) -> Any:
+    if not pipe.poll(ANSWER_LIMIT):
+        raise BenchBroken("a process of followers says nothing")
+    try:
+        answer = pipe.recv()
+    except EOFError:
+        raise BenchBroken("a process of followers ended") from None
+    if isinstance(answer, str):
+        raise BenchBroken(answer)
+    return answer
+
+
+def _serve(pipe: Connection, place: Place, each: int, number: int) -> None:
+    credentials = ClientSecretBasic(place.client_id, place.secret)
+    witnesses = []
+    for index in range(each):
+        follower = Follower(
+            place.issuer, credentials=credentials, hold=place.hold, name=f"bench:{number}:{index}"
+        )
+        witnesses.append(_Witness(follower))
+        follower.look()
+        time.sleep(STAGGER)
+    began = 0.0
+    try:
+        _wait_until_fresh(witnesses, now())
+        pipe.send(True)
+        while True:
+            what, value = pipe.recv()
+            if what == "watch":
+                for witness in witnesses:
+                    witness.expect(value)
+                began = time.process_time()
+                pipe.send(True)
+            elif what == "report":
+                pipe.send(tuple(_report(witnesses, time.process_time() - began)))
+            elif what == "ages":
+                pipe.send([now() - witness.follower.proof.at for witness in witnesses])
+            else:
+                pipe.send(_wait_until_fresh(witnesses, value))
+    except EOFError:
+        return
+    except BenchBroken as error:
+        pipe.send(str(error))
+
+
+def _report(witnesses: Sequence[_Witness], processor: float) -> Seen:
+    statuses = [witness.follower.status() for witness in witnesses]
+    return Seen(
+        [witness.refused for witness in witnesses],
+        processor,
+        sum(status.questions for status in statuses),
+        sum(status.failures for status in statuses),
+        sum(status.facts for status in statuses),
+    )
+
+
+def _wait_until_fresh(witnesses: Sequence[_Witness], since: float) -> float:
+    """The moment at which the last was seen with a proof of a question that left after `since`."""
+    pause, end = Event(), now() + ANSWER_LIMIT / 2
+    for witness in witnesses:
+        while witness.follower.proof.at < since:
+            if now() > end:
+                status = witness.follower.status()
+                raise BenchBroken(f"a follower stays {status.state}: {status.failure}")
+            pause.wait(LOOK_EVERY)
+    return now()

@@ -1,0 +1,171 @@
+"""The push figures: from a revocation that was accepted to followers that refuse the token."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import random
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.crowd import Crowd, Place, Seen, gather
+from bench.figures import PUSH, Measured
+from bench.load import FORM, Call, send
+from bench.machine import BenchBroken, load_average, processor_seconds
+from bench.ours import Ours, build_ours
+from bench.rounds import Interval, percentile
+from bench.servers import token_call
+
+WARM_UP = 20  # revocations that nobody times
+GAP = 0.03  # seconds between revocations, half of it by chance, and a share for each follower
+GAP_A_FOLLOWER = 0.0003
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who is to be reached: followers, in how many processes."""
+
+    figure: str
+    processes: int
+    each: int = 1
+
+
+AUDIENCES = (
+    Audience("push-10", processes=10),
+    Audience("push-100", processes=100),
+    Audience("push-1000", processes=16, each=63),
+)
+
+
+@dataclass(slots=True)
+class Moments:
+    """Of one revocation, in nanoseconds on the monotonic clock: the request began to leave, and
+    its answer was read."""
+
+    sent: int
+    accepted: int
+
+
+def measure_push(wanted: frozenset[str], *, revocations: int, folder: Path) -> Iterable[Measured]:
+    """Measures the wanted push figures, each with `revocations` revocations."""
+    for audience in AUDIENCES:
+        names = {audience.figure, f"{audience.figure}-processor"}
+        if not names & wanted:
+            continue
+        server = build_ours(folder, name=audience.figure)
+        with server.process:
+            place = Place(server.origin, *server.introspector)
+            with gather(place, processes=audience.processes, each=audience.each) as crowd:
+                found = _measure(server, crowd, revocations=revocations)
+        yield from (one for one in found if one.figure.name in wanted)
+
+
+def _measure(server: Ours, crowd: Crowd, *, revocations: int) -> list[Measured]:
+    figures = {figure.name: figure for figure in PUSH}
+    name = f"push-{min(1000, len(crowd))}"
+    revoke_all(server, issue(server, WARM_UP), crowd)
+    tokens = issue(server, revocations)
+    crowd.watch_for([read_claims(token) for token in tokens])
+    idle = _count_idle(crowd)
+    crowd.watch_for([read_claims(token) for token in tokens])
+    load, server_began = load_average(), processor_seconds(server.process.pid)
+    moments = revoke_all(server, tokens, crowd)
+    spent = processor_seconds(server.process.pid) - server_began
+    seen = crowd.report()
+    late = find_delays(seen, [moment.accepted for moment in moments])
+    whole = find_delays(seen, [moment.sent for moment in moments])
+    pages = len(tokens) * len(crowd)
+    processor = [each.processor / len(tokens) / crowd.each * 1e6 for each in seen]
+    return [
+        Measured(
+            figures[name],
+            percentile(late, 0.99),
+            len(tokens),
+            ours=f"p50 {percentile(late, 0.5).median:.2g}, max {max(map(max, late)):.3g} ms",
+            detail={
+                "followers": len(crowd),
+                "processes": crowd.processes,
+                "p50_ms": percentile(late, 0.5).median,
+                "max_ms": max(map(max, late)),
+                "last_follower_p99_ms": percentile([[max(each)] for each in late], 0.99).median,
+                "from_request_p99_ms": percentile(whole, 0.99).median,
+                "from_request_p50_ms": percentile(whole, 0.5).median,
+                "load": load,
+            },
+        ),
+        Measured(
+            figures[f"{name}-processor"],
+            Interval(sum(processor) / len(processor), min(processor), max(processor)),
+            len(tokens),
+            ours=f"server {spent / pages * 1e6:.3g} µs",
+            detail={
+                "server_us": spent / pages * 1e6,
+                "idle_follower_us_a_second": idle,
+                "questions": sum(each.questions for each in seen),
+                "failures": sum(each.failures for each in seen),
+                "load": load,
+            },
+        ),
+    ]
+
+
+def _count_idle(crowd: Crowd) -> float:
+    """What a follower costs when nothing happens: microseconds a second."""
+    seconds = 2.0
+    time.sleep(seconds)
+    return sum(each.processor for each in crowd.report()) / len(crowd) / seconds * 1e6
+
+
+def issue(server: Ours, count: int) -> list[str]:
+    """Tokens that live, as JWTs."""
+    call = token_call(server, "es256", server.clients[0])
+    return [str(send(server.origin, call)["access_token"]) for _ in range(count)]
+
+
+def read_claims(token: str) -> dict[str, Any]:
+    """What a token says; nothing of it is proven."""
+    segment = token.split(".")[1]
+    padding = "=" * (-len(segment) % 4)
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + padding))
+    return claims
+
+
+def revoke_all(server: Ours, tokens: Sequence[str], crowd: Crowd) -> list[Moments]:
+    """Revokes the tokens one by one at the public endpoint, with pauses, over one connection."""
+    host, _, port = server.origin.removeprefix("http://").partition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    draw = random.Random(len(tokens))
+    gap = GAP + GAP_A_FOLLOWER * len(crowd)
+    moments = []
+    for token in tokens:
+        time.sleep(gap * draw.uniform(0.5, 1.5))
+        call = Call("/revoke", (("token", token),), server.clients[0])
+        headers = {"Authorization": call.authorization, "Content-Type": FORM}
+        sent = time.monotonic_ns()
+        connection.request("POST", call.path, call.body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        moments.append(Moments(sent, time.monotonic_ns()))
+        if answer.status != 200:
+            raise BenchBroken(f"a revocation was answered with {answer.status}")
+    connection.close()
+    time.sleep(2.0)
+    return moments
+
+
+def find_delays(seen: Sequence[Seen], since: Sequence[int]) -> list[list[float]]:
+    """For each revocation, the milliseconds from its moment in `since` (nanoseconds, monotonic)
+    until each follower refused; 0 where it did earlier."""
+    delays: list[list[float]] = []
+    for place, moment in enumerate(since):
+        delays.append([])
+        for process in seen:
+            for refused in process.refused:
+                if place not in refused:
+                    raise BenchBroken("a follower never refused a revoked token")
+                delays[-1].append(max(0, refused[place] - moment) / 1e6)
+    return delays

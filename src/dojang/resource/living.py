@@ -1,0 +1,162 @@
+"""Tokens that live as far as the view of revocations knows: what a warm request reads, and what a
+fact that arrives takes out again, before it counts as known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Final
+
+from dojang.fetch.forking import renew_in_children
+from dojang.jose.keys import KeySet
+from dojang.oauth.feed import Record
+from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.resource.admission import Admission, Admitted
+from dojang.resource.expect import Expect
+from dojang.trust.remote_keys import KeySource
+from dojang.trust.revocations import CLAIM_OF, Marks, RevocationView
+
+_new: Final = tuple.__new__  # of a named tuple, in half the time
+_KINDS: Final = tuple(kind for kind in CLAIM_OF if kind is not FactKind.TOKEN)
+_Name = tuple[str | None, ...]  # what facts of `_KINDS` would know it by
+
+MOST_TAGS: Final = 8  # for each token
+
+
+class _Family:
+    """Tokens that differ in nothing but their own ids: of one grant, session, client, subject, key.
+    Those whose `rev` is at least `lives_from` live, as far as facts about the family go."""
+
+    __slots__ = ("lives_from", "name", "tags", "tokens")
+
+    def __init__(self, name: _Name, tags: Sequence[bytes]) -> None:
+        self.name = name
+        self.tags = tags
+        self.lives_from = 0
+        self.tokens: list[str] = []
+
+
+class Living:
+    """At most `size` tokens, admitted under `expect` and `key_set`; where one of these changed
+    they are not to be used. `keys` is where the key sets come from."""
+
+    __slots__ = (
+        "__weakref__",
+        "_by_own_tag",
+        "_families",
+        "_lock",
+        "_size",
+        "_tags",
+        "expect",
+        "key_set",
+        "keys",
+        "tokens",
+    )
+
+    def __init__(self, keys: KeySource, *, size: int) -> None:
+        self.keys: Final = keys
+        self.expect: Expect | None = None
+        self.key_set: KeySet | None = None
+        self.tokens: dict[str, Admitted] = {}
+        self._families: dict[_Name, _Family] = {}
+        self._tags: set[bytes] = set()  # of families there are, and some that were
+        self._by_own_tag: dict[bytes, str] = {}
+        self._size = size
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        self._lock = Lock()
+
+    def find_whether_dead(
+        self,
+        token: str,
+        admission: Admission,
+        admitted: Admitted,
+        rev: int,
+        view: RevocationView,
+    ) -> bool:
+        """Whether a fact that the view knows has ended a token, whose `rev` is as one number. If
+        not, the token is among the living until a fact takes it out.
+
+        Under the lock that takes out: a fact is either in the view before it is looked at, or
+        finds the token among the living after.
+        """
+        find = admitted[6].claims.get
+        grant, session = find("grant"), find("sid")
+        name = (
+            grant if type(grant) is str else None,
+            session if type(session) is str else None,
+            find("client_id"),
+            find("sub"),
+            admitted[7],
+            find("iss"),
+        )
+        own = view.tag_token(find("jti"))  # type: ignore[arg-type]  # checked where it was admitted
+        with self._lock:
+            if (
+                self.expect is not admission.expect
+                or self.key_set is not admission.keys
+                or len(self._by_own_tag) >= self._size
+                or len(self._families) >= self._size
+                or len(self._tags) >= self._size * MOST_TAGS
+            ):
+                self._drop()
+                self.expect, self.key_set = admission.expect, admission.keys
+            family = self._families.get(name)
+            if family is None or rev < family.lives_from:
+                family = self._load_family(name, rev, view)
+            if family is None or view.find_killer(_new(Marks, (rev, own, (), ()))) is not None:
+                return True
+            if self._size and token not in self.tokens:
+                # One text for each id: an ECDSA signature has a twin that is as good.
+                self.tokens.pop(self._by_own_tag.get(own, ""), None)
+                self._by_own_tag[own] = token
+                self.tokens[token] = admitted
+                family.tokens.append(token)
+        return False
+
+    def evict(self, records: Sequence[Record]) -> None:
+        """Take out what new facts end."""
+        with self._lock:
+            named = set()
+            for kind, tag, _ in records:
+                if kind is FactKind.TOKEN:
+                    self.tokens.pop(self._by_own_tag.pop(tag, ""), None)
+                elif tag in self._tags:
+                    named.add(tag)
+            if named:
+                self._drop_families(named)
+
+    def evict_all(self) -> None:
+        """Take out everything: it is not said what is new."""
+        with self._lock:
+            self._drop()
+
+    def _load_family(self, name: _Name, rev: int, view: RevocationView) -> _Family | None:
+        """The family of this name, where tokens of `rev` live; None where a fact has ended them."""
+        identifiers = {CLAIM_OF[kind]: own for kind, own in zip(_KINDS, name, strict=True)}
+        marks = view.mark(Rev(0, 0), identifiers)._replace(rev=rev)
+        if view.find_killer(marks) is not None:
+            return None
+        family = self._families.get(name)
+        if family is None:
+            family = _Family(name, marks.tags)
+            if self._size:
+                self._families[name] = family
+                self._tags.update(family.tags)
+        family.lives_from = rev
+        return family
+
+    def _drop_families(self, named: set[bytes]) -> None:
+        for family in list(self._families.values()):
+            if not named.isdisjoint(family.tags):
+                del self._families[family.name]
+                for token in family.tokens:
+                    self.tokens.pop(token, None)
+
+    def _drop(self) -> None:
+        self.tokens.clear()
+        self._families.clear()
+        self._tags.clear()
+        self._by_own_tag.clear()

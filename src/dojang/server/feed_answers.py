@@ -1,0 +1,100 @@
+"""What followers are told: a function of where the asker stands and of the state. It is made once
+for all who stand there; only the proof is each follower's own."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from dojang.jose import json_object
+from dojang.oauth.errors import Unavailable
+from dojang.oauth.feed import Answer, build_answer
+from dojang.oauth.revocation_fact import Rev
+from dojang.server.feed_pages import Pages
+
+if TYPE_CHECKING:
+    from dojang.server.counters import Counters
+    from dojang.server.keyring import SigningView
+    from dojang.server.state import State
+
+MOST_HELD: Final = 256
+
+
+class Place(NamedTuple):
+    """A place in the record of facts: a position, and the digest up to there (32 bytes)."""
+
+    rev: Rev
+    digest: bytes
+
+
+class Body(NamedTuple):
+    """An answer as it is sent, and its SHA-256."""
+
+    octets: bytes
+    sha256: bytes
+
+
+class Answers:
+    """The answers as of the last barrier. `hold` is the longest wait that they offer, `pause` how
+    long askers are to leave the server to the others who wait to be told (seconds)."""
+
+    def __init__(self, state: State, counters: Counters, *, issuer: str, hold: float) -> None:
+        self.hold = hold
+        self.pause = 0.0
+        self._state = state
+        self._counters = counters
+        self._issuer = issuer
+        self._made_of: tuple[Place, SigningView, float] | None = None
+        self._bodies: dict[Place, Body] = {}
+        self._pages: Pages | None = None
+
+    @property
+    def end(self) -> Place:
+        """Where the record of facts ends."""
+        return Place(*self._state.facts.last)
+
+    def find_news(self, *, now: int) -> tuple[Place, str]:
+        """All that an asker may not have heard of."""
+        return self.end, self._state.keys.at(now).keys_digest
+
+    def find(self, asked_at: Place, *, now: int) -> Body:
+        """What an asker is told who stands at `asked_at`. Raises `Unavailable`."""
+        end, view = self.end, self._state.keys.at(now)
+        made_of = self._made_of
+        if (
+            made_of is None
+            or made_of[0] != end
+            or made_of[1] is not view
+            or made_of[2] != self.hold
+        ):
+            self._made_of = (end, view, self.hold)
+            self._bodies = {}
+        body = self._bodies.get(asked_at)
+        if body is None:
+            if len(self._bodies) >= MOST_HELD:
+                self._bodies = {}
+            body = self._bodies[asked_at] = self._build(asked_at, end, view, now=now)
+        return body
+
+    def _build(self, asked_at: Place, end: Place, view: SigningView, *, now: int) -> Body:
+        pages = self._find_pages(view).find(*asked_at, now=now)
+        answer = Answer(
+            end.rev,
+            end.digest,
+            pages or (),
+            pages is None,
+            view.keys_digest,
+            self.hold,
+            self.pause,
+        )
+        octets = json_object.dump(build_answer(answer))
+        return Body(octets, sha256(octets).digest())
+
+    def _find_pages(self, view: SigningView) -> Pages:
+        log, keys = self._state.facts, view.feed
+        if keys is None:
+            raise Unavailable("the feed's signing key")
+        pages = self._pages
+        if pages is None or pages.log is not log or pages.keys is not keys:
+            self._pages = pages = Pages(log, keys, self._counters, issuer=self._issuer)
+        return pages

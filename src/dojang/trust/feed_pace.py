@@ -1,0 +1,75 @@
+"""When a follower asks, how long it lets the issuer wait, and when it gives an answer up."""
+
+from __future__ import annotations
+
+from random import uniform
+from typing import Final
+
+from dojang.oauth.feed import DEFAULT_HOLD, LONGEST_HOLD
+
+DEFAULT_BOUND: Final = 2.0  # seconds
+
+SHORTEST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 5.0
+SHORTEST_PATIENCE: Final = 0.25  # for the way there and back, beyond the hold
+LONGEST_PATIENCE: Final = 10.0
+EARLY_PAUSE: Final = 0.01
+
+
+class Pace:
+    """`hold` is what the issuer may take to say "nothing new", in seconds; it is never more than a
+    third of the smallest bound in force. Two questions in a row so fit into every bound, and there
+    is time for one that is lost on the way.
+
+    Raises `ValueError`.
+    """
+
+    __slots__ = ("_bound", "_early", "_hold", "failures")
+
+    def __init__(self, hold: float = DEFAULT_HOLD) -> None:
+        if not 0 < hold <= LONGEST_HOLD:
+            raise ValueError("hold is more than 0 and at most 20 seconds")
+        self._hold = hold
+        self._bound: float | None = None
+        self._early = 0
+        self.failures = 0  # in a row
+
+    @property
+    def bound(self) -> float:
+        """The smallest bound in force (seconds)."""
+        return DEFAULT_BOUND if self._bound is None else self._bound
+
+    def need(self, bound: float) -> None:
+        """A route relies on the view for `bound` seconds; with 0 it never does."""
+        if bound > 0 and (self._bound is None or bound < self._bound):
+            self._bound = bound
+
+    @property
+    def hold(self) -> float:
+        """For the next question: none where an answer is needed at once."""
+        return 0.0 if self.failures else min(self._hold, self.bound / 3)
+
+    @property
+    def timeout(self) -> float:
+        """For the next question, all of it. It grows where answers do not come in time: late ones
+        keep the view growing, if not fresh."""
+        patience = max(self.bound / 3, SHORTEST_PATIENCE) * 2.0 ** min(self.failures, 8)
+        return self.hold + min(patience, LONGEST_PATIENCE)
+
+    def succeed(self, *, hold: float, spent: float, news: bool, pause: float = 0.0) -> float:
+        """The pause after an answer that might take `hold` seconds and took `spent`. After news it
+        is about as long as the issuer wants (`pause`). One that says "nothing new" at once, and
+        then again, is not asked as fast as it can answer."""
+        left = hold - spent
+        self.failures = 0
+        if news or left <= 0:
+            self._early = 0
+            return uniform(0.5, 1.5) * pause if news else 0.0  # noqa: S311
+        self._early += 1
+        return min(left, EARLY_PAUSE * 2.0 ** min(self._early, 8))
+
+    def fail(self) -> float:
+        """The pause after a question without a good answer."""
+        self.failures += 1
+        longest = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2.0 ** min(self.failures, 8))
+        return uniform(0.5, 1.0) * longest  # noqa: S311

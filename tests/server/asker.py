@@ -1,0 +1,83 @@
+"""A follower over a real connection: its questions, and what they are answered with."""
+
+import json
+from secrets import token_urlsafe
+from typing import Self
+from urllib.parse import urlencode
+
+from dojang.jose import base64url
+from dojang.oauth.feed import (
+    PROOF_HEADER,
+    Answer,
+    Lease,
+    check_proof,
+    parse_answer,
+    parse_lease,
+    parse_manifest,
+)
+from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
+from tests.web.peers import Peer
+from tests.web.world import FORM, basic
+
+
+class Asker:
+    """A follower on a connection of its own."""
+
+    def __init__(self, peer: Peer, path: str, lease: Lease) -> None:
+        self.peer = peer
+        self.path = path
+        self.lease = lease
+        self.rev = Rev(0, 0)
+        self.digest = FIRST_DIGEST
+        self.nonce = ""
+
+    @classmethod
+    async def join(cls, address: str, path: str, *, secret: str, name: str = "a") -> Self:
+        """A follower at the feed of the server at `address`, as the client `orders`."""
+        peer = await Peer.connect(address)
+        answer = await peer.ask(
+            path + "/join",
+            method="POST",
+            headers=[FORM, basic("orders", secret)],
+            body=urlencode({"name": name}).encode(),
+        )
+        asker = cls(peer, path, parse_lease(answer.body))
+        await asker.begin()
+        return asker
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        return [FORM, ("Authorization", f"Bearer {self.lease.lease}")]
+
+    async def begin(self) -> None:
+        """Stand where the snapshot leaves off."""
+        answer = await self.peer.ask(self.path + "/snapshot", headers=self.headers)
+        payload = json.loads(answer.body)["manifest"].split(".")[1]
+        claims = json.loads(base64url.decode(payload))
+        manifest = parse_manifest(claims, issuer=claims["iss"])
+        self.rev, self.digest = manifest.rev, manifest.digest
+
+    async def send(self, *, hold: float) -> None:
+        """A question, whose answer is not waited for."""
+        self.nonce = token_urlsafe(24)
+        form = {
+            "nonce": self.nonce,
+            "epoch": str(self.rev.epoch),
+            "head": str(self.rev.number),
+            "digest": base64url.encode(self.digest),
+            "hold": str(round(hold * 1000)),
+        }
+        body = urlencode(form)
+        lines = [f"POST {self.path} HTTP/1.1", "Host: a", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in self.headers]
+        await self.peer.send("\r\n".join([*lines, "", body]).encode())
+
+    async def receive(self) -> Answer:
+        """The answer, proven; the asker stands there now."""
+        answer = await self.peer.receive()
+        assert answer.status == 200, answer.body
+        proof = answer.headers[PROOF_HEADER]
+        check_proof(proof, self.lease.proof_key, self.nonce, answer.body)
+        found = parse_answer(answer.body)
+        self.rev, self.digest = found.rev, found.digest
+        return found
