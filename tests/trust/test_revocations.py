@@ -61,8 +61,9 @@ def find_killers(facts: Sequence[Fact], rev: Rev, token: dict[str, str]) -> set[
         fact.kind
         for fact in facts
         if token.get(CLAIM_OF[fact.kind]) == fact.identifier
-        # The id of a token is known to its revoker only after the token is made.
-        and (kills(fact, rev) or fact.kind is FactKind.TOKEN)
+        # The id of a token is known to its revoker only after the token is made; and who holds a
+        # key that leaked writes any position into one.
+        and (kills(fact, rev) or fact.kind in (FactKind.TOKEN, FactKind.KEY))
     }
 
 
