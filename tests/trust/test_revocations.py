@@ -78,7 +78,9 @@ def find_killers(facts: Sequence[Fact], rev: Rev, token: dict[str, str]) -> set[
     return {
         fact.kind
         for fact in facts
-        if token.get(CLAIM_OF[fact.kind]) == fact.identifier and kills(fact, rev)
+        if token.get(CLAIM_OF[fact.kind]) == fact.identifier
+        # Who holds a key that leaked writes any position into a token.
+        and (kills(fact, rev) or fact.kind is FactKind.KEY)
     }
 
 
@@ -134,7 +136,7 @@ def test_a_token_is_dead_if_any_later_fact_names_it(
 
 
 @pytest.mark.parametrize("few", [0, 100])
-@pytest.mark.parametrize("kind", [kind for kind in FactKind if kind is not FactKind.TOKEN])
+@pytest.mark.parametrize("kind", sorted(set(FactKind) - {FactKind.TOKEN, FactKind.KEY}))
 @pytest.mark.proves("K6", "C87")
 def test_a_fact_kills_what_came_before_it_and_nothing_else(kind: FactKind, few: int) -> None:
     view = RevocationView(TAGGER)
@@ -151,6 +153,29 @@ def test_a_fact_kills_what_came_before_it_and_nothing_else(kind: FactKind, few: 
     assert [find_killer(view, rev, name) for rev in revs] == expected
     assert find_killer(view, Rev(1, 4), {CLAIM_OF[kind]: "b"}) is None
     assert find_killer(view, Rev(1, 4), {}) is None
+
+
+@pytest.mark.parametrize("few", [0, 100])
+@pytest.mark.parametrize("form", ["bytes", "mmap"])
+@pytest.mark.proves("K6", "F15")
+def test_a_fact_about_a_key_kills_all_it_signed(few: int, form: str) -> None:
+    view, follower = RevocationView(TAGGER), RevocationView(TAGGER)
+    forged = [BEGINNING, Rev(1, 1), Rev(1, 2), Rev(1, 2**48), Rev(2**15, 0), Rev(2**40, 2**50)]
+    token = {"jti": "t", "kid": "leaked"}
+    assert {find_killer(view, rev, token) for rev in forged} == {None}
+    view.apply(1, 1, [Record(FactKind.KEY, TAGGER.tag(FactKind.KEY, "leaked"), NOW)])
+    assert {find_killer(view, rev, token) for rev in forged} == {FactKind.KEY}
+    with tables_beyond(few):
+        view.settle()
+        assert {find_killer(view, rev, token) for rev in forged} == {FactKind.KEY}
+        chunks = [AS_IMAGES[form](chunk) for chunk in view.export().chunks]
+        follower.take(chunks, rev=Rev(1, 1))
+        assert {find_killer(follower, rev, token) for rev in forged} == {FactKind.KEY}
+        late = RevocationView(TAGGER)
+        late.reach(Rev(1, 1))
+        late.rebase(chunks)
+        assert {find_killer(late, rev, token) for rev in forged} == {FactKind.KEY}
+    assert find_killer(view, BEGINNING, {**token, "kid": "other"}) is None
 
 
 @given(records(), st.integers(0, 9100), st.booleans(), FEWS)

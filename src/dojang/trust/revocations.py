@@ -3,7 +3,8 @@
 The server holds one, and so does every follower. Facts are known by their tags (`oauth.feed`).
 What is new, and kinds of which there are few facts, are in dictionaries; of the many there are
 tables, at 19 bytes a token and 27 for anything else. About a token it is enough that there is a
-fact, which can only be later than the token itself; about everything else the latest one counts.
+fact, which can only be later than the token itself; and about a key, since who has one that leaked
+writes any position into a token. About everything else the latest fact counts.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class RevocationView:
         self.tag_token: Final = tagger.of_kind(FactKind.TOKEN)
         self.as_of = Rev(0, 0)
         self._end = 0  # as one number
+        self._of_keys = False  # whether there ever was a fact about a key
         self._recent: Facts = {}
         self._recent_others = False  # whether it holds other than tokens
         self._moving: Facts = {}
@@ -86,7 +88,7 @@ class RevocationView:
     def find_killer(self, marks: Marks) -> FactKind | None:
         """The kind of a fact that killed a token, or None while it lives."""
         rev, own, _, tags = marks
-        if rev >= self._end:  # no fact came after it
+        if rev >= self._end and not self._of_keys:  # no fact came after it
             return None
         among_tokens, layers, tables = self._held
         if own is not None:
@@ -118,6 +120,7 @@ class RevocationView:
                 fact = pack_fact(kind, rev, forget_after)
                 known = recent.get(tag)
                 recent[tag] = fact if known is None else join(known, fact)
+                self._of_keys |= kind is FactKind.KEY
             if not self._recent_others and any(record.kind in OTHER_KINDS for record in records):
                 self._recent_others = True
                 self._publish()
@@ -175,6 +178,7 @@ class RevocationView:
         taken = chunks if isinstance(chunks, Settled) else open_chunks(chunks)
         with self._settling, self._writing:
             self._settled = unite(taken, self._settled)
+            self._of_keys |= taken.has(FactKind.KEY)
             self._publish()
             self._move_to(rev)
         self._settle_unless_merged()
@@ -191,6 +195,7 @@ class RevocationView:
             settled = unite(base, leave_out(self._settled, base))
             with self._writing:
                 self._settled = settled
+                self._of_keys |= settled.has(FactKind.KEY)
                 self._publish()
         self._settle_unless_merged()
 
@@ -254,7 +259,8 @@ class RevocationView:
 
 def _find_in_layer(layer: Facts, marks: Marks) -> FactKind | None:
     for kind, tag in zip(marks.kinds, marks.tags, strict=True):
-        if layer.get(tag, 0) >> REV_SHIFT > marks.rev:
+        fact = layer.get(tag)
+        if fact is not None and (fact >> REV_SHIFT > marks.rev or kind is FactKind.KEY):
             return kind
     return None
 
@@ -262,8 +268,7 @@ def _find_in_layer(layer: Facts, marks: Marks) -> FactKind | None:
 def _find_in_tables(tables: Sequence[tuple[FactKind, Table]], marks: Marks) -> FactKind | None:
     rev, _, kinds, tags = marks
     for kind, table in tables:
-        if kind in kinds:
-            row = table.find(tags[kinds.index(kind)])
-            if row is not None and int.from_bytes(row[REV], "big") > rev:
-                return kind
+        row = table.find(tags[kinds.index(kind)]) if kind in kinds else None
+        if row is not None and (int.from_bytes(row[REV], "big") > rev or kind is FactKind.KEY):
+            return kind
     return None

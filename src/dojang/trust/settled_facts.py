@@ -67,6 +67,13 @@ class Settled(NamedTuple):
         shared = self.shared.get(kind)
         return self.tables.get(kind, ()) + ((shared,) if shared is not None else ())
 
+    def has(self, kind: FactKind) -> bool:
+        """Whether there is a fact of this kind."""
+        code = _CODES[kind]
+        return bool(self.list_tables(kind)) or any(
+            fact & _CODE == code for fact in self.few.values()
+        )
+
     def let_go(self) -> Settled:
         """The same, and nothing of it shared: it is settled with the rest from now on."""
         kinds = [*self.tables, *self.shared]
