@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dojang.oauth.feed import Record, Tagger
+from dojang.oauth.feed import Record, Tagger, pack_records
 from dojang.oauth.revocation_fact import Fact, FactKind, Rev, kills
 from dojang.trust import marks, revocation_table, revocations, settled_facts
 from dojang.trust.marks import CLAIM_OF
@@ -552,6 +552,19 @@ def test_few_facts_are_taken_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch
     assert len(view) == 0
     view.take(chunks[::-1], rev=Rev(1, 40))
     assert len(view) == 40
+
+
+@pytest.mark.parametrize("kind", FactKind)
+@pytest.mark.proves("C91", "V3")
+def test_a_chunk_is_as_it_is_documented(kind: FactKind) -> None:
+    view = RevocationView(TAGGER)
+    record = Record(kind, b"0123456789abcdef", STEP * 0x10203 - 1)
+    view.apply(7, 5, [record])
+    (chunk,) = view.export().chunks
+    code = pack_records([record])[:1]
+    width, rev = (19, b"") if kind is FactKind.TOKEN else (27, b"\0\x07\0\0\0\0\0\x05")
+    head = b"djv1" + code + bytes([width, 0, 0]) + bytes(4) + b"\0\0\0\x01"
+    assert chunk == head + record.tag + b"\x01\x02\x03" + rev
 
 
 @given(st.integers(0, 15 + 19 * 40), st.integers(1, 255), FEWS)
