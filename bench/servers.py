@@ -22,7 +22,7 @@ CLIENTS = 8
 FORMATS = {"opaque": "opaque", "es256": "ES256", "rs256": "RS256"}
 SCOPES = ("orders:read", "orders:write")
 SCOPE = SCOPES[0]
-START_LIMIT = 30.0  # seconds
+START_LIMIT = 120.0  # seconds
 Credentials = tuple[str, str]
 
 

@@ -49,7 +49,7 @@ async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> Async
         clock=clock,
         lossless=config.storage.failover == "lossless",
     )
-    store = await open_store(config.storage.url, plan=after_failover)
+    store = await open_store(config.storage.url, plan=after_failover, redis=config.redis.url)
     try:
         if not await store.load_keys():
             raise NotInitialised  # rather than say that it is older than it was

@@ -32,7 +32,7 @@ def main() -> None:
             except Unavailable:
                 found = "unavailable"
             time.sleep(0.01)
-        print(found, flush=True)
+        os.write(1, f"{found}\n".encode())  # in one piece: others write there too
 
     wait_for("accepted")
     children = []

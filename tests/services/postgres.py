@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
@@ -60,19 +60,31 @@ def find_owner() -> pwd.struct_passwd | None:
 class PostgresCluster:
     """A server with its own data directory, on loopback and on a unix socket in `home`."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(
+        self,
+        programs: Path,
+        *,
+        standby_of: "PostgresCluster | None" = None,
+        home: Path | None = None,
+        initdb: Sequence[str] = (),
+    ) -> None:
         self._programs = programs
         self._owner = find_owner()
         self._server: subprocess.Popen[bytes] | None = None
         self._names = iter(range(1, 1_000_000))
         self.last_database = ""
-        self.home = Path(tempfile.mkdtemp(prefix="dojang-pg-"))
+        self.home = home or Path(tempfile.mkdtemp(prefix="dojang-pg-"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         if self._owner:
             os.chown(self.home, self._owner.pw_uid, self._owner.pw_gid)
-        self._run("initdb", "-D", str(self._data), "-U", "dojang", "-A", "trust", "-E", "UTF8")
+        if standby_of is None:
+            options = ["-U", "dojang", "-A", "trust", "-E", "UTF8", *initdb]
+            self._run("initdb", "-D", str(self._data), *options)
+        else:
+            source = ["-h", "127.0.0.1", "-p", str(standby_of.port), "-U", "dojang"]
+            self._run("pg_basebackup", "-D", str(self._data), "-R", "-c", "fast", *source)
 
     @property
     def _data(self) -> Path:
@@ -144,6 +156,10 @@ class PostgresCluster:
         self._server.wait(PATIENCE)
         self._server = None
 
+    @property
+    def is_running(self) -> bool:
+        return self._server is not None and self._server.poll() is None
+
     def freeze(self) -> None:
         """SIGSTOP to every process: connections stay open and nobody answers."""
         self._signal(signal.SIGSTOP)  # first, so that it starts no other
@@ -167,6 +183,33 @@ class PostgresCluster:
         """What psql prints for `statement`."""
         where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "dojang", "-d", database]
         return self._run("psql", "-X", "-q", "-A", "-t", *where, "-c", statement).strip()
+
+    def make_standby(self) -> "PostgresCluster":
+        """Another server that follows this one; it runs and has come as far."""
+        standby = PostgresCluster(self._programs, standby_of=self)
+        standby.start()
+        deadline = time.monotonic() + PATIENCE
+        behind = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+        while self.run_sql(behind) == "0":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return standby
+
+    def replicate_synchronously(self) -> None:
+        """Acknowledge no commit before a standby has it on its disk."""
+        self.run_sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.run_sql("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + PATIENCE
+        while (
+            self.run_sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
+            == "0"
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def promote(self) -> None:
+        """Make a standby a primary; return when it is one."""
+        self._run("pg_ctl", "promote", "-w", "-D", str(self._data))
 
     def make_url(self, database: str) -> str:
         """The address of a database of this cluster."""
@@ -216,21 +259,27 @@ class PostgresCluster:
 
     def remove(self) -> None:
         """End it without ceremony and delete its files."""
-        if self._server is not None:
+        if self.is_running:
+            assert self._server is not None
             self.thaw()
             self._signal(signal.SIGQUIT)
             self._server.wait(PATIENCE)
-        shutil.rmtree(self.home)
+        shutil.rmtree(self.home, ignore_errors=self.home.is_mount())
 
 
-def run_cluster() -> Iterator[PostgresCluster]:
-    """A running cluster, for a fixture. Without PostgreSQL the test is skipped, or fails in CI."""
+def require_programs() -> Path:
+    """Where PostgreSQL is. Without it the test is skipped, or fails in CI."""
     programs = find_programs()
     if programs is None:
         if os.environ.get("CI"):
             pytest.fail(INSTALL)
         pytest.skip(INSTALL)
-    cluster = PostgresCluster(programs)
+    return programs
+
+
+def run_cluster() -> Iterator[PostgresCluster]:
+    """A running cluster, for a fixture."""
+    cluster = PostgresCluster(require_programs())
     try:
         cluster.start()
         yield cluster

@@ -19,7 +19,7 @@ from dojang.server.config import Config
 from dojang.storage.opening import is_free
 
 _FOR_A_SERVER = frozenset({"operator.client_secret", "storage.url"})
-_FOR_THE_STORE = frozenset({"storage.url", "keys.encryption_key"})
+_FOR_THE_STORE = frozenset({"storage.url", "redis.url", "keys.encryption_key"})
 
 
 def administer(flag: Path | None, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

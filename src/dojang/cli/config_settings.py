@@ -14,6 +14,7 @@ from dojang.server.config import (
     check_hold_limit,
     check_issuer_setting,
     check_proxy,
+    check_redis,
     check_rotation_age,
     parse_address,
     parse_encryption_key,
@@ -30,7 +31,11 @@ _REMEDIES: Final[Mapping[str, str]] = {
         "`dojang client rotate-secret operator --secret-file FILE` makes another"
     ),
     "storage.url": "it holds the address of the database",
+    "redis.url": "it holds the address of Redis",
 }
+
+
+_MAY_STAND_IN_THE_FILE: Final = frozenset({"storage.url", "redis.url"})  # without a password
 
 
 class Setting(NamedTuple):
@@ -48,7 +53,7 @@ class Setting(NamedTuple):
     @property
     def is_file_only(self) -> bool:
         """Whether `dojang.toml` may name its file but not hold it."""
-        return self.is_secret and self.name != "storage.url"
+        return self.is_secret and self.name not in _MAY_STAND_IN_THE_FILE
 
     @property
     def is_list(self) -> bool:
@@ -112,6 +117,7 @@ _RULES: Final[Mapping[str, Callable[[Any], object]]] = {
     "listen.public": parse_address,
     "listen.management": parse_address,
     "storage.url": parse_store_address,
+    "redis.url": check_redis,
     "keys.encryption_key": _check_encryption_key,
     "keys.rotate_after": check_rotation_age,
     "keys.hold_limit": check_hold_limit,

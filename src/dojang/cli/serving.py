@@ -22,7 +22,7 @@ _FLAGS: Final[Mapping[str, str]] = {
     "--public": "listen.public",
     "--management": "listen.management",
 }
-_NEEDED: Final = frozenset({"storage.url", "keys.encryption_key"})
+_NEEDED: Final = frozenset({"storage.url", "redis.url", "keys.encryption_key"})
 
 
 def find_flags(arguments: Sequence[str]) -> dict[str, str] | None:

@@ -59,6 +59,16 @@ class Storage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"Storage({self.url.partition(':')[0]})"
 
 
+class Redis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`url`: `redis://…`, `rediss://…` or `unix://…`, by which nodes tell each other of commits; it
+    may carry a password."""
+
+    url: str = ""
+
+    def __repr__(self) -> str:
+        return "Redis()"
+
+
 class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`encryption_key`: the base64url of the 32 bytes that every private key is sealed under.
     `witness`: the file that says how far the database was. A key signs for `rotate_after` seconds,
@@ -98,13 +108,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     issuer: str
     listen: Listen = Listen()
     storage: Storage = Storage()
+    redis: Redis = Redis()
     keys: Keys = Keys()
     operator: Operator = Operator()
     log: Log = Log()
     trusted_proxies: tuple[str, ...] = ()
 
 
-SECRETS = frozenset({"storage.url", "keys.encryption_key", "operator.client_secret"})
+SECRETS = frozenset({"storage.url", "redis.url", "keys.encryption_key", "operator.client_secret"})
 
 
 def parse_address(text: str) -> Address:
@@ -160,6 +171,12 @@ def check_hold_limit(seconds: int) -> None:
             f"must be {SHORTEST_HOLD_LIMIT} to {LONGEST_HOLD_LIMIT} seconds (a week); a follower "
             "needs time to fetch the key set"
         )
+
+
+def check_redis(url: str) -> None:
+    """Raises `ValueError` unless `url` is empty or the address of a Redis."""
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("begins with none of redis://, rediss:// and unix://")
 
 
 def check_issuer_setting(issuer: str) -> None:

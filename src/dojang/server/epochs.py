@@ -24,7 +24,7 @@ from dojang.server.key_records import (
     make_pair,
 )
 from dojang.server.lifetimes import DRAIN
-from dojang.server.model import AppendFact, AuditEvent, KeyRecord
+from dojang.server.model import AppendFact, AuditEvent, KeyRecord, KeyUse
 from dojang.server.ports import Change, PutKey
 
 
@@ -68,8 +68,9 @@ def plan_restore(
     """What a new epoch begins with after a restore (`EpochPlan`) from `source`, as it is named in
     the audit trail.
 
-    All keys are new: in an old backup a standby may be a key that was used, and leaked, since.
-    Raises `WrongEncryptionKey`.
+    All keys that make tokens are new: in an old backup a standby may be one that was used, and
+    leaked, since. Those of the feed stay: followers believe no others that nobody introduced, and
+    what they signed must go on bearing witness. Raises `WrongEncryptionKey`.
     """
     event = AuditEvent(
         at=int(clock.now()),
@@ -97,7 +98,9 @@ def _end_everything(
         event,
     ]
     lines = sorted(keys, key=lambda key: (key.use, key.algorithm, key.published_at))
-    for _, line in groupby(lines, key=lambda key: (key.use, key.algorithm)):
+    for (use, _), line in groupby(lines, key=lambda key: (key.use, key.algorithm)):
+        if fresh_keys and use is KeyUse.FEED:
+            continue
         changes += _renew(list(line), encryption_key, now=now, fresh_keys=fresh_keys)
     return changes
 

@@ -26,8 +26,8 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
     """The token, or None whatever is wrong with it. The barrier was reached before.
 
     1. this server made it; 2. it has not expired; 3. no later fact names it, its grant, its
-    client, its subject or its key; 4. its resource exists; 5. its client exists and is enabled,
-    and 6. still holds the grant. Raises `Unavailable`.
+    client, its subject, its key or everything; 4. its resource exists; 5. its client exists and is
+    enabled, and 6. still holds the grant. Raises `Unavailable`.
     """
     state = provider.state
     presented = state.tokens.parse(token, now=now)
@@ -42,6 +42,7 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
         "client_id": claims.client_id,
         "sub": claims.sub,
         "kid": presented.kid,
+        "iss": claims.iss,
     }
     revocations = state.revocations
     if revocations.as_of > claims.rev and revocations.find_killer(

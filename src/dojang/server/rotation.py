@@ -72,13 +72,15 @@ async def _move_takeovers(provider: Provider) -> None:
         return
     now = int(provider.clock.now())
     verifiers = assess_verifiers(provider)
-    for step in plan_waiting(provider.state.keys.records, verifiers, now=now):
+    # One by one: the end of one changes the key that the next one takes over from.
+    while steps := plan_waiting(provider.state.keys.records, verifiers, now=now):
+        step = steps[0]
         event = AuditEvent(
             at=now, actor=SCHEDULER, action=step.turn, target=step.key.kid, detail=_describe(step)
         )
         await provider.store.commit([*step.changes, event])
+        await provider.state.reach_barrier()
         _tell(step)
-    await provider.state.reach_barrier()
 
 
 async def _keep_schedule(provider: Provider) -> None:

@@ -9,14 +9,14 @@ carries the position's `rev` is killed by every later fact.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from secrets import token_bytes
 from typing import Final
 
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.feed import Record, Tagger
-from dojang.oauth.revocation_fact import FIRST_DIGEST
+from dojang.oauth.revocation_fact import FIRST_DIGEST, Fact
 from dojang.server.access_tokens import TokenReader
 from dojang.server.fact_log import FactLog
 from dojang.server.feed_witness import Witness
@@ -122,14 +122,19 @@ class State:
         for begins in range(0, len(facts), FACTS_AT_ONCE):
             if begins:
                 await asyncio.sleep(0)
-            for fact in facts[begins : begins + FACTS_AT_ONCE]:
-                tag = self._tagger.tag(fact.kind, fact.identifier)
-                record = Record(fact.kind, tag, fact.forget_after)
-                view.apply(*fact.rev, [record])
-                log.append(fact.rev, record, fact.digest)
+            for run in _split_at_gaps(facts[begins : begins + FACTS_AT_ONCE]):
+                records = list(map(self._describe, run))
+                epoch, first = run[0].rev
+                view.apply(epoch, first, records)
+                for fact, record in zip(run, records, strict=True):
+                    log.append(fact.rev, record, fact.digest)
         if log.last[0] < position.rev:  # the last facts are forgotten already
             log.begin(position.rev, position.digest)
             view.reach(position.rev)
+
+    def _describe(self, fact: Fact) -> Record:
+        """A fact as followers see it."""
+        return Record(fact.kind, self._tagger.tag(fact.kind, fact.identifier), fact.forget_after)
 
     async def find_client(self, client_id: str) -> Client | None:
         """The client as of the barrier, or None."""
@@ -142,3 +147,15 @@ class State:
                     del held[next(iter(held))]
                 held[client_id] = client
         return client
+
+
+def _split_at_gaps(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:
+    """Facts in order, in runs whose numbers are consecutive: what lies between was forgotten."""
+    first = 0
+    for place in range(1, len(facts) + 1):
+        if place < len(facts):
+            epoch, number = facts[place - 1].rev
+            if facts[place].rev == (epoch, number + 1):
+                continue
+        yield facts[first:place]
+        first = place

@@ -22,9 +22,10 @@ def is_free(url: str) -> bool:
     return True
 
 
-async def open_store(url: str, *, plan: EpochPlan | None = None) -> Store:
+async def open_store(url: str, *, plan: EpochPlan | None = None, redis: str = "") -> Store:
     """The store at `url`, for the event loop that runs now. `plan` is what a new epoch begins with
-    where PostgreSQL turns out to have failed over, or to have been restored elsewhere.
+    where PostgreSQL turns out to have failed over, or to have been restored elsewhere; `redis` is
+    the address of a Redis by which nodes on PostgreSQL tell each other of commits as well.
 
     Raises `BadStoreUrl`, `StoreInUse`, `SchemaOutdated`, `SchemaTooNew`, `MovedAway` and
     `Unavailable`.
@@ -40,4 +41,4 @@ async def open_store(url: str, *, plan: EpochPlan | None = None) -> Store:
         return await SqliteStore.open(address.database)
     from dojang.storage.postgres import PostgresStore
 
-    return await PostgresStore.open(address.dsn, plan)
+    return await PostgresStore.open(address.dsn, plan, redis)

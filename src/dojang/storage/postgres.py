@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
@@ -15,6 +15,7 @@ from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
 from dojang.server.ports import Change, EpochPlan
 from dojang.storage import statements
+from dojang.storage.errors import BadStoreUrl
 from dojang.storage.postgres_commits import count_rows
 from dojang.storage.postgres_connections import close_gently, connect, first_failures
 from dojang.storage.postgres_ledger import PostgresLedger
@@ -38,6 +39,9 @@ from dojang.storage.records import (
 from dojang.storage.revisions import check_revision
 from dojang.storage.unit import split_changes
 
+if TYPE_CHECKING:
+    from dojang.storage.redis_hints import RedisHints
+
 MOST_WAITING: Final = 10_000  # calls; more are told to come back
 ROWS_TOGETHER: Final = 1000
 FACTS_TOGETHER: Final = 20_000
@@ -57,9 +61,10 @@ class PostgresStore:
         self._closed = False
 
     @classmethod
-    async def open(cls, dsn: str, plan: EpochPlan | None = None) -> Self:
+    async def open(cls, dsn: str, plan: EpochPlan | None = None, redis: str = "") -> Self:
         """The store in the database that `dsn` names, which `migrate` has prepared. `plan` is what
-        a new epoch begins with where the database turns out to be another copy than it was.
+        a new epoch begins with where the database turns out to be another copy than it was;
+        `redis` is the address of a Redis by which nodes tell each other of commits as well.
 
         Raises `BadStoreUrl`, `SchemaOutdated`, `SchemaTooNew` and `Unavailable`.
         """
@@ -69,7 +74,10 @@ class PostgresStore:
                 check_revision(await read_revision(connection))
             finally:
                 await close_gently(connection)
-        return cls(dsn, plan)
+        store = cls(dsn, plan)
+        if redis:
+            store._signals.hints = _make_hints(redis, store._signals.tell)
+        return store
 
     async def position(self) -> Position:
         return await self._ledger.position()
@@ -167,3 +175,13 @@ class PostgresStore:
         if self._running:
             await asyncio.wait(self._running)
         await self._ledger.close()
+
+
+def _make_hints(redis: str, heard: Callable[[], None]) -> RedisHints:
+    try:
+        from dojang.storage.redis_hints import RedisHints
+    except ImportError:
+        raise BadStoreUrl(
+            "redis.url is set and the package redis is missing: pip install 'dojang[redis]'"
+        ) from None
+    return RedisHints(redis, heard)

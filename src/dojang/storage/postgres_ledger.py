@@ -118,7 +118,7 @@ class PostgresLedger:
         async with self.connections.lend() as connection:
             heads = await work(connection, sender=self._signals.name)
         self._seen.note(heads[-1])
-        self._signals.tell()
+        self._signals.tell_all()
         return [head.position for head in heads]
 
     async def close(self) -> None:

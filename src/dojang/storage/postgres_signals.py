@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import uniform
 from secrets import token_hex
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dojang.oauth.errors import Unavailable
 from dojang.server.followers import Follower
@@ -21,6 +21,9 @@ from dojang.storage import postgres_connections as connections
 from dojang.storage import statements
 from dojang.storage.postgres_connections import FAILURES, Connection, connect, world_failures
 from dojang.storage.records import build_follower_row
+
+if TYPE_CHECKING:
+    from dojang.storage.redis_hints import RedisHints
 
 CHANNEL: Final = "dojang"
 LEADER_LOCK: Final = 0x646F6A616E68
@@ -49,6 +52,7 @@ class PostgresSignals:
 
     def __init__(self, dsn: str) -> None:
         self.name: Final = token_hex(8)
+        self.hints: RedisHints | None = None
         self._dsn = dsn
         self._watchers: list[Callable[[], None]] = []
         self._connection: Connection | None = None
@@ -68,6 +72,13 @@ class PostgresSignals:
         loop = asyncio.get_running_loop()
         for changed in self._watchers:
             loop.call_soon(changed)
+
+    def tell_all(self) -> None:
+        """The same where this store has committed: other nodes had a notice with the commit, and
+        have a hint by another way where there is one."""
+        self.tell()
+        if self.hints is not None:
+            self.hints.tell()
 
     async def lead(self) -> bool:
         """As `Signals.lead`."""
@@ -128,6 +139,8 @@ class PostgresSignals:
     async def close(self) -> None:
         """Stop listening."""
         self._closed = True
+        if self.hints is not None:
+            await self.hints.close()
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):

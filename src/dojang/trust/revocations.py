@@ -3,7 +3,8 @@
 The server holds one, and so does every follower. Facts are known by their tags (`oauth.feed`).
 Recent ones are in a dictionary; the many are in tables of 19 bytes a token, or 27 for what else
 can be revoked. Of a token it is enough that there is a fact about it, which can only be later than
-the token itself; about everything else the latest fact counts.
+the token itself; and of a key, since who has one that leaked writes any position into a token.
+About everything else the latest fact counts.
 """
 
 from __future__ import annotations
@@ -154,11 +155,13 @@ class RevocationView:
             return None
         for kind, tag in zip(kinds, tags, strict=True):
             fact = recent.get(tag) or settling.get(tag)
-            if fact is not None and fact.rev > rev:
+            if fact is not None and (fact.rev > rev or kind is FactKind.KEY):
                 return kind
             for table in others:
                 kept = table.find(tag)
-                if kept is not None and int.from_bytes(kept[:_REV_BYTES], "big") > rev:
+                if kept is not None and (
+                    kind is FactKind.KEY or int.from_bytes(kept[:_REV_BYTES], "big") > rev
+                ):
                     return kind
         return None
 

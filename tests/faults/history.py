@@ -1,0 +1,111 @@
+"""What clients were told, in order, and whether it may have been so (failures: I1 to I5).
+
+A test notes every answer as it comes. The time is logical: the place in the history.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import defaultdict
+from pathlib import Path
+
+
+class History:
+    """`check` lists what is wrong; it is empty where nothing is."""
+
+    def __init__(self) -> None:
+        self._time = 0
+        self._issued: dict[str, int] = {}
+        self._asked_to_revoke: dict[str, int] = {}
+        self._revoked: dict[str, int] = {}
+        self._successors: dict[str, set[str]] = defaultdict(set)
+        self._void_before = 0
+        self._outage = False
+        self.problems: list[str] = []
+        self.outages = 0
+        self.answers = 0
+
+    def tick(self) -> int:
+        """A moment, later than all before."""
+        self._time += 1
+        return self._time
+
+    def issued(self, token: str) -> None:
+        self._issued[token] = self.tick()
+
+    def rotated(self, old: str, new: str) -> None:
+        """`new` was given for `old` (I1)."""
+        self._successors[old].add(new)
+        if len(self._successors[old]) > 1:
+            self.problems.append("I1: a token has two successors")
+
+    def revoking(self, token: str) -> None:
+        """Somebody has asked for it; the outcome is not known yet."""
+        self._asked_to_revoke.setdefault(token, self.tick())
+
+    def revoked(self, token: str) -> None:
+        """It was acknowledged."""
+        self._revoked.setdefault(token, self.tick())
+
+    def begin_outage(self) -> None:
+        """From now on anything may be refused, until `end_outage`."""
+        self._outage = True
+
+    def end_outage(self) -> None:
+        """What was issued before may still be refused: an epoch is over."""
+        self._outage = False
+        self._void_before = self.tick()
+
+    def failed(self, error: BaseException) -> None:
+        """A request was answered by nothing but "try again later" (`Unavailable`, 503)."""
+        self.outages += 1
+
+    def crashed(self, what: object) -> None:
+        """I4: a 500, or an exception that is no answer."""
+        self.problems.append(f"I4: {what!r}")
+
+    def answered(self, token: str, *, active: bool, asked_at: int) -> None:
+        """What was said of `token` to somebody who asked at the moment `asked_at`."""
+        self.answers += 1
+        revoked_at = self._revoked.get(token)
+        if active and revoked_at is not None and revoked_at < asked_at:
+            self.problems.append("I2: a revoked token was accepted")
+        wanted = token not in self._asked_to_revoke and self._issued[token] > self._void_before
+        if not active and wanted and not self._outage:
+            self.problems.append("I3: a good token was refused")
+
+    @property
+    def dead(self) -> list[str]:
+        """Every token whose revocation was acknowledged."""
+        return list(self._revoked)
+
+    @property
+    def alive(self) -> list[str]:
+        """Every token that must be good."""
+        return [
+            token
+            for token, at in self._issued.items()
+            if token not in self._asked_to_revoke and at > self._void_before
+        ]
+
+    @property
+    def all(self) -> list[str]:
+        return list(self._issued)
+
+
+class OpenFiles:
+    """I5: as many open files afterwards as before, a few aside."""
+
+    SLACK = 8
+
+    def __init__(self) -> None:
+        self._before = self._count()
+
+    @staticmethod
+    def _count() -> int:
+        gc.collect()
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    def check(self) -> None:
+        now = self._count()
+        assert now <= self._before + self.SLACK, f"I5: {now} open files, {self._before} before"
