@@ -20,7 +20,8 @@ _new: Final = tuple.__new__  # of a named tuple, in half the time
 _KINDS: Final = tuple(kind for kind in CLAIM_OF if kind is not FactKind.TOKEN)
 _Name = tuple[str | None, ...]  # what facts of `_KINDS` would know it by
 
-MOST_TAGS: Final = 8  # for each token
+MOST_FAMILIES: Final = 8192
+MOST_TAGS: Final = 6 * MOST_FAMILIES
 
 
 class _Family:
@@ -45,6 +46,7 @@ class Living:
         "_by_own_tag",
         "_families",
         "_lock",
+        "_most",
         "_size",
         "_tags",
         "expect",
@@ -62,6 +64,7 @@ class Living:
         self._tags: set[bytes] = set()  # of families there are, and some that were
         self._by_own_tag: dict[bytes, str] = {}
         self._size = size
+        self._most = max(size, 1)
         self.renew()
         renew_in_children(self)
 
@@ -97,9 +100,9 @@ class Living:
             if (
                 self.expect is not admission.expect
                 or self.key_set is not admission.keys
-                or len(self._by_own_tag) >= self._size
-                or len(self._families) >= self._size
-                or len(self._tags) >= self._size * MOST_TAGS
+                or len(self._by_own_tag) >= self._most
+                or len(self._families) >= MOST_FAMILIES
+                or len(self._tags) >= MOST_TAGS
             ):
                 self._drop()
                 self.expect, self.key_set = admission.expect, admission.keys
@@ -142,9 +145,8 @@ class Living:
         family = self._families.get(name)
         if family is None:
             family = _Family(name, marks.tags)
-            if self._size:
-                self._families[name] = family
-                self._tags.update(family.tags)
+            self._families[name] = family
+            self._tags.update(family.tags)
         family.lives_from = rev
         return family
 
