@@ -17,7 +17,6 @@ from pathlib import Path
 
 from bench.feeder import FOLLOWER
 from bench.figures import HYBRID, Measured
-from bench.install import PYTHON
 from bench.machine import ROOT, SOURCE, BenchBroken, load_core, pinned, server_core
 from bench.rounds import alternate, interval, ratio
 from bench.tokens import write_pools
@@ -77,7 +76,7 @@ def _rate(worker: Worker, place: str, kind: str, number: int) -> float:
 
 def _start(tokens: Path, environment: dict[str, str]) -> Worker:
     return Worker(
-        [PYTHON, "-m", "bench.contenders", tokens],
+        [sys.executable, "-m", "bench.contenders", tokens],
         core=server_core(),
         folder=ROOT,
         environment={"PYTHONPATH": str(SOURCE), **environment},

@@ -60,6 +60,7 @@ class HybridVerifier:
         self._keys = local.keys
         self._living = Living(local.keys, size=local.known_tokens)
         self._proof = Proof() if follower is None else follower.proof
+        self._feed = None if follower is None else follower.exchange.feed
         self._look_at = self._offset = float("-inf")
         self._decided = self._asked = self._refused = self._accepted = 0
         if follower is not None:
@@ -168,8 +169,8 @@ class HybridVerifier:
         2. so is what the view knows to be revoked, however old it is; 3. a view that is fresh
         enough decides; 4. else the issuer, or what the route says instead.
         """
-        follower = self._follower
-        if follower is None:
+        follower, feed = self._follower, self._feed
+        if follower is None or feed is None:
             return True
         now = self._monotonic()
         if now >= self._look_at:
@@ -179,7 +180,7 @@ class HybridVerifier:
         bound = self._staleness if staleness is None else staleness
         fresh = now - self._proof.at < bound  # before the view is read
         rev = _parse_rev(admitted[6].claims.get("rev"))
-        view = follower.view
+        view = feed.view
         if rev is not None and view is not None:
             if self._living.find_whether_dead(token, admission, admitted, rev, view):
                 raise Refusal(RefusalReason.REVOKED)
