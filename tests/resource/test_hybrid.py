@@ -402,6 +402,29 @@ def test_a_warm_token_does_not_outlive_itself(
     assert reason_of(lambda: verifier.verify(token)) is RefusalReason.EXPIRED
 
 
+@pytest.mark.proves("F12")
+def test_a_clock_that_is_put_right_takes_back_what_it_let_in_early(
+    issuer: ScriptedIssuer, clock: SettableClock
+) -> None:
+    wrong = SettableClock(clock.now() + 3600)
+    expect = Expect(issuer=issuer.url, audience=AUDIENCE, algorithms=["ES256"])
+    asking = Introspection(credentials=CREDENTIALS, transport=issuer, clock=wrong)
+    strategy = Hybrid(
+        introspection=asking, local=Local(transport=issuer, clock=wrong), staleness=60
+    )
+    verifier = strategy.build(expect)
+    poll(verifier)
+    at = int(clock.now())
+    early = issuer.token(nbf=at + 1800, exp=at + 7200)
+    verifier.verify(early)
+    verifier.verify(early)
+    wrong.move_to(clock.now())
+    wrong.move(1)  # time is looked at once a second
+    for _ in range(2):
+        assert reason_of(lambda: verifier.verify(early)) is RefusalReason.NOT_YET_VALID
+        verifier.verify(issuer.token())
+
+
 @pytest.mark.proves("C97", "K6")
 def test_a_leaked_key_is_dropped_with_the_next_answer(
     issuer: ScriptedIssuer, follower: Follower, verifier: HybridVerifier
