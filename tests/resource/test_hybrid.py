@@ -168,6 +168,18 @@ def test_a_fact_ends_every_text_of_a_token(
 
 
 @pytest.mark.proves("V3")
+def test_a_token_is_refused_at_first_sight_where_its_like_lives(
+    issuer: ScriptedIssuer, verifier: HybridVerifier, verify: Verify
+) -> None:
+    dead = issuer.token(jti="dead")
+    verify(verifier, issuer.token(jti="alive"))
+    issuer.revoke(FactKind.TOKEN, "dead")
+    poll(verifier)
+    assert reason_of(lambda: verify(verifier, dead)) is RefusalReason.REVOKED
+    verify(verifier, issuer.token(jti="another"))
+
+
+@pytest.mark.proves("V3")
 @pytest.mark.parametrize("kind", FactKind)
 def test_a_fact_about_others_ends_nothing(
     issuer: ScriptedIssuer, follower: Follower, verifier: HybridVerifier, kind: FactKind
@@ -186,12 +198,14 @@ def test_order_decides_and_not_clocks(
     issuer: ScriptedIssuer, follower: Follower, verifier: HybridVerifier, clock: SettableClock
 ) -> None:
     before = issuer.token(jti="before", iat=int(clock.now()) + 4)
+    unseen = issuer.token(jti="unseen")
     issuer.revoke(FactKind.CLIENT, "machine")
     after = issuer.token(jti="after", iat=int(clock.now()) - 4)
     follower.poll()
     assert reason_of(lambda: verifier.verify(before)) is RefusalReason.REVOKED
     assert verifier.verify(after).token_id == "after"
-    assert reason_of(lambda: verifier.verify(before)) is RefusalReason.REVOKED
+    for dead in (before, unseen):
+        assert reason_of(lambda: verifier.verify(dead)) is RefusalReason.REVOKED  # noqa: B023
 
 
 @pytest.mark.proves("C92", "V3")

@@ -125,8 +125,9 @@ class HybridVerifier:
             if found is not None and now + self._offset < found[4]:
                 self._decided += 1
                 return found[0]
+        again = self._local.knows(token)
         admission, admitted = self._local.admit(token)
-        if self._must_ask(token, admission, admitted, staleness, when_stale):
+        if self._must_ask(token, admission, admitted, staleness, when_stale, again=again):
             self._introspection.verify(token, staleness=self._find_bound(staleness))
         return admitted[0]
 
@@ -146,8 +147,9 @@ class HybridVerifier:
             if found is not None and now + self._offset < found[4]:
                 self._decided += 1
                 return found[0]
+        again = self._local.knows(token)
         admission, admitted = await self._local.admit_async(token)
-        if self._must_ask(token, admission, admitted, staleness, when_stale):
+        if self._must_ask(token, admission, admitted, staleness, when_stale, again=again):
             bound = self._find_bound(staleness)
             await self._introspection.verify_async(token, staleness=bound)
         return admitted[0]
@@ -163,6 +165,8 @@ class HybridVerifier:
         admitted: Admitted,
         staleness: float | None,
         when_stale: WhenStale | None,
+        *,
+        again: bool,
     ) -> bool:
         """Whether the issuer has to be asked about a token whose signature and claims are good.
 
@@ -183,7 +187,11 @@ class HybridVerifier:
         rev = _parse_rev(admitted[6].claims.get("rev"))
         view = feed.view
         if rev is not None and view is not None:
-            if self._living.find_whether_dead(token, admission, admitted, rev, view):
+            living = self._living
+            # One that comes again is worth keeping among them.
+            if (again or not living.lives(admitted, rev, view)) and living.find_whether_dead(
+                token, admission, admitted, rev, view
+            ):
                 raise Refusal(RefusalReason.REVOKED)
             if fresh:
                 self._decided += 1

@@ -71,6 +71,18 @@ class Living:
     def renew(self) -> None:
         self._lock = Lock()
 
+    def lives(self, admitted: Admitted, rev: int, view: RevocationView) -> bool:
+        """Whether a token, whose `rev` is as one number, lives as far as the view knows. False also
+        where none of its family was seen before: then `find_whether_dead` tells.
+
+        Nothing is kept, so no lock is needed: of many tokens only one request is ever seen.
+        """
+        family = self._families.get(_find_name(admitted))
+        if family is None or rev < family.lives_from:
+            return False
+        own = view.tag_token(admitted[6].claims["jti"])
+        return view.find_killer(_new(Marks, (rev, own, (), ()))) is None
+
     def find_whether_dead(
         self,
         token: str,
@@ -79,23 +91,13 @@ class Living:
         rev: int,
         view: RevocationView,
     ) -> bool:
-        """Whether a fact that the view knows has ended a token, whose `rev` is as one number. If
-        not, the token is among the living until a fact takes it out.
+        """Whether a fact that the view knows has ended a token. If not, it is among the living
+        until a fact takes it out.
 
         Under the lock that takes out: a fact is either in the view before it is looked at, or
         finds the token among the living after.
         """
-        find = admitted[6].claims.get
-        grant, session = find("grant"), find("sid")
-        name = (
-            grant if type(grant) is str else None,
-            session if type(session) is str else None,
-            find("client_id"),
-            find("sub"),
-            admitted[7],
-            find("iss"),
-        )
-        own = view.tag_token(find("jti"))  # type: ignore[arg-type]  # checked where it was admitted
+        name, own = _find_name(admitted), view.tag_token(admitted[6].claims["jti"])
         with self._lock:
             if (
                 self.expect is not admission.expect
@@ -162,3 +164,16 @@ class Living:
         self._families.clear()
         self._tags.clear()
         self._by_own_tag.clear()
+
+
+def _find_name(admitted: Admitted) -> _Name:
+    find = admitted[6].claims.get
+    grant, session = find("grant"), find("sid")
+    return (
+        grant if type(grant) is str else None,
+        session if type(session) is str else None,
+        find("client_id"),
+        find("sub"),
+        admitted[7],
+        find("iss"),
+    )
