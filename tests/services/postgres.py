@@ -23,15 +23,16 @@ import pytest
 
 from dojang.storage import postgres_connections
 from dojang.storage.migrate import upgrade
+from dojang.storage.schema import metadata
 
 PATIENCE = 60.0  # seconds
 TEMPLATE = "dojang_template"
+TABLES = (*(table.name for table in metadata.sorted_tables if table.name != "head"), "followers")
 CLEAN = (
-    "SET dojang.counts = 'on'; DELETE FROM clients; DELETE FROM resources; DELETE FROM keys; "
-    "DELETE FROM feed_keys; DELETE FROM facts; DELETE FROM audit; DELETE FROM replay; "
-    "DELETE FROM followers; "
-    "UPDATE head SET epoch = 1, number = 0, generation = 0, audit_number = 0, audit_digest = NULL, "
-    "fact_digest = NULL, directory = 0, lineage = NULL"
+    "SET dojang.counts = 'on'; "
+    + "".join(f"DELETE FROM {table}; " for table in TABLES)
+    + "UPDATE head SET epoch = 1, number = 0, generation = 0, audit_number = 0, "
+    "audit_digest = NULL, fact_digest = NULL, directory = 0, lineage = NULL"
 )
 INSTALL = "PostgreSQL is not installed; type: apt-get install -y postgresql"
 

@@ -11,7 +11,9 @@ from dojang.server.paths import FEED, INTROSPECTION, JWKS, REVOCATION, TOKEN
 
 def build_server_metadata(issuer: str) -> dict[str, object]:
     """The document for `issuer`."""
-    methods = tuple(AuthenticationMethod)
+    methods = tuple(
+        method for method in AuthenticationMethod if method is not AuthenticationMethod.NONE
+    )
     algorithms = tuple(sorted(ALGORITHMS))
     return build_metadata(
         ServerMetadata(

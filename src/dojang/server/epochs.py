@@ -1,14 +1,16 @@
 """What a new epoch begins with: an end to what the database may have forgotten to revoke.
 
 A standby that took over may lack the last commits, and a backup lacks everything since it was
-made: facts, and the revocation of keys. So every token of the epochs before dies, and with them
-the keys that may have made them: a fact that is gone may have said that one of them had leaked.
+made: facts, and the revocation of keys. So every token of the epochs before dies, refresh tokens and
+sessions are forgotten, and with them go the keys that may have made tokens: a fact that is gone may
+have said that one of them had leaked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -25,7 +27,11 @@ from dojang.server.key_records import (
 )
 from dojang.server.lifetimes import DRAIN
 from dojang.server.model import AppendFact, AuditEvent, KeyRecord, KeyUse
-from dojang.server.ports import Change, PutKey
+from dojang.server.people import Code, Grant, PushedRequest, RefreshToken, Session
+from dojang.server.ports import Change, DropAll, PutKey
+
+# What outlives a fact must go with what the fact ends: one of them may have been taken back since.
+SIGNED_IN: Final = (Session, Grant, Code, RefreshToken, PushedRequest)
 
 
 def plan_failover(
@@ -94,6 +100,7 @@ def _end_everything(
         load_key(key, encryption_key)  # no new keys under a wrong one
     now = event.at
     changes: list[Change] = [
+        *(DropAll(kind) for kind in SIGNED_IN),
         AppendFact(kind=FactKind.EVERYTHING, identifier=issuer, at=now, forget_after=now + DRAIN),
         event,
     ]

@@ -57,6 +57,7 @@ class AuthenticationMethod(StrEnum):
     BASIC = "client_secret_basic"
     POST = "client_secret_post"
     PRIVATE_KEY_JWT = "private_key_jwt"
+    NONE = "none"  # a public client: it keeps no secret, and PKCE takes its place
 
 
 class StandingGrant(Struct, frozen=True, kw_only=True):
@@ -74,9 +75,73 @@ class SecretHash(Struct, frozen=True, kw_only=True):
     expires_at: int | None = None
 
 
+class Profile(StrEnum):
+    """Which rules a client keeps to when people sign in."""
+
+    OAUTH21 = "oauth21"  # PKCE always
+    OIDC_BASIC = "oidc-basic"  # confidential clients of OpenID Connect Core that know no PKCE
+
+
+class ApplicationType(StrEnum):
+    """Where a client runs (OpenID Connect Registration §2)."""
+
+    WEB = "web"
+    NATIVE = "native"
+
+
+class RefreshRule(StrEnum):
+    """What becomes of a refresh token that is used (RFC 9700 §4.14.2)."""
+
+    ROTATING = "rotating"  # another takes its place
+    FIXED = "fixed"  # it stays; for confidential clients alone
+    NONE = "none"  # the client is given none
+
+
+class SubjectType(StrEnum):
+    """Whether clients call a person by the same name (OpenID Connect Core §8)."""
+
+    PUBLIC = "public"
+    PAIRWISE = "pairwise"
+
+
+class SignIn(Struct, frozen=True, kw_only=True):
+    """What a client may do for people (RFC 7591 §2, OpenID Connect Registration §2).
+
+    `scopes` are those about the person that it may ask for; `resources` are the scopes it may ask
+    people for, by resource. A `first_party` client is the installation's own: nobody is asked for
+    consent; a `public` one authenticates with `none`. `refresh_idle` and `refresh_lifetime` are in
+    seconds: without use, and in all."""
+
+    redirect_uris: tuple[str, ...]
+    public: bool = False
+    profile: Profile = Profile.OAUTH21
+    application_type: ApplicationType = ApplicationType.WEB
+    scopes: tuple[str, ...] = ("openid",)
+    resources: dict[str, tuple[str, ...]] = {}
+    first_party: bool = False
+    refresh: RefreshRule = RefreshRule.ROTATING
+    refresh_idle: int = 14 * 86_400
+    refresh_lifetime: int = 30 * 86_400
+    subject_type: SubjectType = SubjectType.PUBLIC
+    sector: str | None = None
+    id_token_algorithm: str = "RS256"
+    userinfo_algorithm: str | None = None
+    id_token_encryption: tuple[str, str] | None = None  # alg, enc (RFC 7516 §4.1)
+    request_object_algorithm: str | None = None
+    require_pushed: bool = False
+    default_max_age: int | None = None
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str | None = None
+    frontchannel_logout_uri: str | None = None
+    client_uri: str | None = None
+    logo_uri: str | None = None
+    policy_uri: str | None = None
+    tos_uri: str | None = None
+
+
 class Client(Struct, frozen=True, kw_only=True):
     """Software that asks for tokens (RFC 6749 §1.1). `jwks` is a JWK Set document for
-    `private_key_jwt`."""
+    `private_key_jwt`; `grants` is what it may do on its own behalf, `sign_in` what for people."""
 
     client_id: str
     name: str
@@ -84,6 +149,7 @@ class Client(Struct, frozen=True, kw_only=True):
     secrets: tuple[SecretHash, ...] = ()
     jwks: dict[str, Any] | None = None
     grants: tuple[StandingGrant, ...] = ()
+    sign_in: SignIn | None = None
     enabled: bool = True
     created_at: int = 0
     version: int = 1
@@ -93,6 +159,7 @@ class KeyUse(StrEnum):
     """What a key of the ring is for; a key has one use."""
 
     ACCESS_TOKEN = "access_token"
+    ID_TOKEN = "id_token"
     SEAL = "seal"
     FEED = "feed"
 

@@ -22,6 +22,7 @@ from dojang.server.model import (
     Position,
     Resource,
 )
+from dojang.server.people import R, Record
 
 
 class PutClient(Struct, frozen=True):
@@ -49,13 +50,31 @@ class DropKey(Struct, frozen=True):
     version: int
 
 
-Change = PutClient | PutResource | PutKey | DropKey | AppendFact | AuditEvent
+class Put(Struct, frozen=True):
+    """As `PutClient`, for a record of people."""
+
+    record: Record
+
+
+class Drop(Struct, frozen=True):
+    """Forget a record. `Conflict` where its version is not the one that is held."""
+
+    record: Record
+
+
+class DropAll(Struct, frozen=True):
+    """Forget every record of a kind."""
+
+    kind: type[Record]
+
+
+Change = PutClient | PutResource | PutKey | DropKey | Put | Drop | DropAll | AppendFact | AuditEvent
 
 
 class Conflict(Exception):
     """A precondition of a change did not hold; nothing of its unit of work was written.
 
-    `what` is the kind of thing ("client", "resource", "key"), `identifier` which one.
+    `what` is the kind of thing ("client", "refresh token"), `identifier` which one.
     """
 
     def __init__(self, what: str, identifier: str) -> None:
@@ -81,8 +100,8 @@ class Ledger(Protocol):
 
     async def commit(self, changes: Sequence[Change]) -> Position:
         """Duty: all or nothing; durable before it returns; facts numbered in commit order without
-        gaps; `generation` grows with every change of a client, a resource or a key; the position
-        returned includes these changes.
+        gaps; `generation` grows with every change of a client, a resource or a key, and a change of
+        records alone does not move the position; the one returned includes these changes.
         Raises `Conflict` or `Unavailable`; after `Unavailable` the outcome is not known."""
 
     async def begin_epoch(self, plan: EpochPlan, *, beyond: int = 0) -> Position:
@@ -102,6 +121,23 @@ class Directory(Protocol):
         """By client_id, those greater than `after`."""
 
     async def list_resources(self) -> Sequence[Resource]: ...
+
+
+class People(Protocol):
+    """Records of people. Duty: what is answered includes every commit that was acknowledged before
+    the call, on any node."""
+
+    async def find(self, kind: type[R], identifier: str) -> R | None:
+        """The record whose key is `identifier`, even where it has expired."""
+
+    async def list_by(
+        self, kind: type[R], owner: str, identifier: str, *, after: str = "", limit: int = 1000
+    ) -> Sequence[R]:
+        """By key, those with a key greater than `after` whose member `owner` ("account_id") is
+        `identifier`; each kind says by which it can be asked for (`storage.record_kinds`)."""
+
+    async def list_all(self, kind: type[R], *, after: str = "", limit: int = 1000) -> Sequence[R]:
+        """By key, those with a key greater than `after`."""
 
 
 class KeyStore(Protocol):
@@ -143,12 +179,12 @@ class AuditTrail(Protocol):
     async def load_audit(self, *, after: int = 0, limit: int = 1000) -> Sequence[AuditRecord]: ...
 
 
-class Store(Ledger, Directory, KeyStore, ReplayStore, AuditTrail, Signals, Protocol):
+class Store(Ledger, Directory, People, KeyStore, ReplayStore, AuditTrail, Signals, Protocol):
     """All of it, and its end of life."""
 
     async def forget(self, *, now: int) -> None:
-        """Delete facts whose `forget_after` < `now`, and spent replay entries. Numbers are never
-        given again."""
+        """Delete facts whose `forget_after` < `now`, records whose `expires_at` < `now`, and spent
+        replay entries. Numbers are never given again."""
 
     async def close(self) -> None:
         """Finish what was accepted, then release files and connections."""

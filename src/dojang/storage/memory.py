@@ -10,7 +10,9 @@ from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
 from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
+from dojang.server.people import R
 from dojang.server.ports import Change, Conflict, EpochPlan
+from dojang.storage.record_kinds import KINDS
 from dojang.storage.records import check_entry
 from dojang.storage.unit import NEW_HEAD, Write, number_unit, split_changes
 
@@ -43,12 +45,15 @@ class MemoryStore:
         for write in unit.writes:
             self._stage(write, staged)
         numbered = number_unit(unit, self._head)
+        for kind in unit.clearings:
+            self._rows = {place: row for place, row in self._rows.items() if place[0] != kind.what}
         self._rows.update(staged)
         self._facts.extend(numbered.facts)
         self._audit.extend(numbered.records)
-        self._head = numbered.head
-        for changed in self._watchers:
-            changed()
+        before, self._head = self._head, numbered.head
+        if self._head != before:
+            for changed in self._watchers:
+                changed()
         return self._head.position
 
     async def begin_epoch(self, plan: EpochPlan, *, beyond: int = 0) -> Position:
@@ -91,6 +96,28 @@ class MemoryStore:
     async def load_keys(self) -> Sequence[KeyRecord]:
         return self._list("key")
 
+    async def find(self, kind: type[R], identifier: str) -> R | None:
+        self._check_open()
+        record: R | None = self._rows.get((KINDS[kind].what, identifier))
+        return record
+
+    async def list_by(
+        self, kind: type[R], owner: str, identifier: str, *, after: str = "", limit: int = 1000
+    ) -> Sequence[R]:
+        described = KINDS[kind]
+        described.list_by[owner]  # as other stores, it knows a kind's owners alone
+        records: list[R] = self._list(described.what)
+        return [
+            record
+            for record in records
+            if getattr(record, owner) == identifier and described.identify(record) > after
+        ][:limit]
+
+    async def list_all(self, kind: type[R], *, after: str = "", limit: int = 1000) -> Sequence[R]:
+        described = KINDS[kind]
+        records: list[R] = self._list(described.what)
+        return [record for record in records if described.identify(record) > after][:limit]
+
     async def consume_once(self, key: bytes, *, until: int, now: int) -> bool:
         self._check_open()
         check_entry(key)
@@ -127,7 +154,13 @@ class MemoryStore:
     async def forget(self, *, now: int) -> None:
         self._check_open()
         self._facts = [fact for fact in self._facts if fact.forget_after >= now]
+        self._rows = {place: row for place, row in self._rows.items() if not _is_over(row, now)}
         self._drop_entries(now)
 
     async def close(self) -> None:
         self._closed = True
+
+
+def _is_over(row: object, now: int) -> bool:
+    expires_at: int | None = getattr(row, "expires_at", None)
+    return expires_at is not None and expires_at < now

@@ -33,6 +33,7 @@ from dojang.storage.postgres_connections import (
 )
 from dojang.storage.postgres_lineage import find_lineage
 from dojang.storage.postgres_schema import MIGRATION_TIMEOUT
+from dojang.storage.record_kinds import KINDS
 from dojang.storage.revisions import check_revision
 from dojang.storage.sqlite_file import FileLock
 from dojang.storage.sqlite_file import connect as connect_sqlite
@@ -52,11 +53,11 @@ class _Table(NamedTuple):
 TABLES: Final = (
     _Table("clients", statements.CLIENT_COLUMNS, "client_id"),
     _Table("resources", statements.RESOURCE_COLUMNS, "identifier"),
-    _Table("keys", statements.KEY_COLUMNS, "kid"),
-    _Table("feed_keys", statements.KEY_COLUMNS, "kid"),
+    *(_Table(table, statements.KEY_COLUMNS, "kid") for table in statements.KEY_TABLES),
     _Table("facts", statements.FACT_COLUMNS, "epoch, number"),
     _Table("audit", statements.AUDIT_COLUMNS, "number"),
     _Table("replay", "entry, until", "entry"),
+    *(_Table(kind.table, kind.columns, kind.key) for kind in KINDS.values()),
 )
 BOOLEAN: Final = 16  # the number of its type, in every PostgreSQL
 BETWEEN_REPORTS: Final = 10_000  # rows

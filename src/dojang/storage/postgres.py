@@ -13,6 +13,7 @@ from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
 from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
+from dojang.server.people import R
 from dojang.server.ports import Change, EpochPlan
 from dojang.storage import statements
 from dojang.storage.errors import BadStoreUrl
@@ -26,6 +27,7 @@ from dojang.storage.postgres_signals import (
     PostgresSignals,
     build_save,
 )
+from dojang.storage.record_kinds import KINDS
 from dojang.storage.records import (
     check_entry,
     is_storable,
@@ -95,6 +97,8 @@ class PostgresStore:
         unit = split_changes(changes)
         if unit.only_appends:
             return await self._run(self._ledger.append(unit))
+        if not unit.moves:
+            return await self._run(self._ledger.put(unit))
         return await self._run(self._ledger.commit(unit))
 
     async def begin_epoch(self, plan: EpochPlan, *, beyond: int = 0) -> Position:
@@ -110,7 +114,8 @@ class PostgresStore:
         return fresh
 
     async def forget(self, *, now: int) -> None:
-        for statement in (statements.DROP_FACTS, statements.DROP_ENTRIES):
+        records = [kind.drop_expired for kind in KINDS.values()]
+        for statement in (statements.DROP_FACTS, statements.DROP_ENTRIES, *records):
             while await self._run(self._execute(statement, now, ROWS_TOGETHER)):
                 pass
 
@@ -144,6 +149,25 @@ class PostgresStore:
     async def list_clients(self, *, after: str = "", limit: int = 1000) -> Sequence[Client]:
         rows = await self._read(statements.LIST_CLIENTS, after, limit)
         return [parse_client(row) for row in rows]
+
+    async def find(self, kind: type[R], identifier: str) -> R | None:
+        described = KINDS[kind]
+        if not is_storable(identifier):
+            return None
+        rows = await self._read(described.find, identifier)
+        return described.parse(rows[0][0]) if rows else None
+
+    async def list_by(
+        self, kind: type[R], owner: str, identifier: str, *, after: str = "", limit: int = 1000
+    ) -> Sequence[R]:
+        described = KINDS[kind]
+        rows = await self._read(described.list_by[owner], identifier, after, limit)
+        return [described.parse(row[0]) for row in rows]
+
+    async def list_all(self, kind: type[R], *, after: str = "", limit: int = 1000) -> Sequence[R]:
+        described = KINDS[kind]
+        rows = await self._read(described.list_all, after, limit)
+        return [described.parse(row[0]) for row in rows]
 
     async def list_resources(self) -> Sequence[Resource]:
         return [parse_resource(row) for row in await self._read(statements.LIST_RESOURCES)]

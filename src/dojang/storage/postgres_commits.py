@@ -55,8 +55,7 @@ async def commit_units(
     """
     await connection.execute("BEGIN")
     try:
-        for write in _in_lock_order(units):
-            await _put(connection, write)
+        await _put_all(connection, units)
         head = enter(Head(*await connection.fetchrow(statements.LOCK_HEAD)))
     except Conflict:
         await connection.execute("ROLLBACK")
@@ -65,6 +64,18 @@ async def commit_units(
     await connection.execute(APPEND, *_build_parameters(numbered), sender)
     await connection.execute("COMMIT")
     return [each.head for each in numbered]
+
+
+async def put_records(connection: Connection, unit: Unit) -> None:
+    """Put on disk a unit that does not move the head: it waits for no other. Raises as
+    `commit_units`."""
+    await connection.execute("BEGIN")
+    try:
+        await _put_all(connection, [unit])
+    except Conflict:
+        await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
 
 
 async def begin_epoch(
@@ -96,18 +107,25 @@ def _in_lock_order(units: Sequence[Unit]) -> Sequence[Write]:
     return sorted(writes, key=lambda write: (write.what, write.identifier))
 
 
+async def _put_all(connection: Connection, units: Sequence[Unit]) -> None:
+    for unit in units:
+        for kind in unit.clearings:
+            await connection.execute(kind.drop_all)
+    for write in _in_lock_order(units):
+        await _put(connection, write)
+
+
 async def _put(connection: Connection, write: Write) -> None:
-    what, identifier, replaces, value, row = write
-    if value is None:
-        done = 0
-        for statement in statements.DROP_KEY:
-            done += count_rows(await connection.execute(statement, identifier, replaces))
-    elif replaces == 0:
-        done = count_rows(await connection.execute(statements.INSERT[write.table], *row))
+    insert, update, drop = write.statements
+    before = write.replaces
+    if write.value is None:
+        tags = [await connection.execute(text, write.identifier, before) for text in drop]
+    elif before == 0:
+        tags = [await connection.execute(insert, *write.row)]
     else:
-        done = count_rows(await connection.execute(statements.UPDATE[write.table], *row, replaces))
-    if done != 1:
-        raise Conflict(what, identifier)
+        tags = [await connection.execute(update, *write.row, before)]
+    if sum(map(count_rows, tags)) != 1:
+        raise Conflict(write.what, write.identifier)
 
 
 def _build_parameters(numbered: Sequence[Numbered]) -> list[Any]:

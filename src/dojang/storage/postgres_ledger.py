@@ -16,7 +16,7 @@ from dojang.storage import statements
 from dojang.storage.barrier import ReadBarrier
 from dojang.storage.going_back import Watermark
 from dojang.storage.postgres_appends import GroupedAppends
-from dojang.storage.postgres_commits import begin_epoch, commit_units
+from dojang.storage.postgres_commits import begin_epoch, commit_units, put_records
 from dojang.storage.postgres_connections import (
     FAILURES,
     Connection,
@@ -107,6 +107,13 @@ class PostgresLedger:
         """The position after `unit`. Raises `Conflict` and `Unavailable`."""
         (position,) = await self._append([unit])
         return position
+
+    async def put(self, unit: Unit) -> Position:
+        """A position that is as good as before, after `unit`, which is about records alone.
+        Raises `Conflict` and `Unavailable`."""
+        async with self.connections.lend() as connection:
+            await put_records(connection, unit)
+        return self._seen.head.position
 
     async def begin_epoch(self, plan: EpochPlan, beyond: int) -> Position:
         """As `Ledger.begin_epoch`."""

@@ -21,6 +21,7 @@ from dojang.server.model import (
     KeyUse,
     Resource,
     SecretHash,
+    SignIn,
     StandingGrant,
     TokenFormat,
 )
@@ -32,6 +33,7 @@ LONGEST_ENTRY: Final = 64  # bytes
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _parse_secrets = msgspec.json.Decoder(tuple[SecretHash, ...]).decode
 _parse_grants = msgspec.json.Decoder(tuple[StandingGrant, ...]).decode
+_parse_sign_in = msgspec.json.Decoder(SignIn).decode
 _parse_strings = msgspec.json.Decoder(tuple[str, ...]).decode
 _parse_object = msgspec.json.Decoder(dict[str, Any]).decode
 _parse_detail = msgspec.json.Decoder(dict[str, str]).decode
@@ -78,10 +80,11 @@ def build_client_row(client: Client) -> Row:
     """In the order of `statements.CLIENT_COLUMNS`."""
     return (
         client.name,
-        client.authentication.value,
+        _write_method(client),
         _dump(client.secrets),
         _dump_optional(client.jwks),
         _dump(client.grants),
+        _dump_optional(client.sign_in),
         client.enabled,
         client.created_at,
         client.version,
@@ -89,18 +92,29 @@ def build_client_row(client: Client) -> Row:
     )
 
 
+def _write_method(client: Client) -> str:
+    """The release before this one knows no public client: to it, one has no secret yet."""
+    public = client.authentication is AuthenticationMethod.NONE
+    if public != (client.sign_in is not None and client.sign_in.public):
+        raise ValueError("a public client, and no other, authenticates with none")
+    return (AuthenticationMethod.BASIC if public else client.authentication).value
+
+
 def parse_client(row: Row) -> Client:
     """The reverse of `build_client_row`."""
+    sign_in = None if row[5] is None else _parse_sign_in(row[5])
+    public = sign_in is not None and sign_in.public
     return Client(
         name=row[0],
-        authentication=AuthenticationMethod(row[1]),
+        authentication=AuthenticationMethod.NONE if public else AuthenticationMethod(row[1]),
         secrets=_parse_secrets(row[2]),
         jwks=None if row[3] is None else _parse_object(row[3]),
         grants=_parse_grants(row[4]),
-        enabled=bool(row[5]),
-        created_at=row[6],
-        version=row[7],
-        client_id=row[8],
+        sign_in=sign_in,
+        enabled=bool(row[6]),
+        created_at=row[7],
+        version=row[8],
+        client_id=row[9],
     )
 
 

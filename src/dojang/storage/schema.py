@@ -19,6 +19,8 @@ from sqlalchemy import (
     false,
 )
 
+from dojang.storage.record_kinds import KINDS, RecordKind
+
 NAMES = {
     "pk": "pk_%(table_name)s",
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -59,6 +61,7 @@ clients = Table(
     Column("enabled", Boolean, nullable=False),
     Column("created_at", Number, nullable=False),
     Column("version", Number, nullable=False),
+    Column("sign_in", Text),
 )
 
 resources = Table(
@@ -94,8 +97,9 @@ def _list_key_columns() -> list[Column[Any]]:
 
 keys = Table("keys", metadata, *_list_key_columns())
 
-# Apart, because the release before this one takes every row of `keys` for a key of its own.
+# Apart, because the releases before them take every row of `keys` for a key of a use they know.
 feed_keys = Table("feed_keys", metadata, *_list_key_columns())
+id_token_keys = Table("id_token_keys", metadata, *_list_key_columns())
 
 facts = Table(
     "facts",
@@ -132,6 +136,23 @@ replay = Table(
     Index(None, "until"),
     sqlite_with_rowid=False,
 )
+
+
+def _make_record_table(kind: RecordKind) -> Table:
+    return Table(
+        kind.table,
+        metadata,
+        Column(kind.key, Name, primary_key=True),
+        *(Column(owner, Name) for owner in kind.owners),
+        Column("expires_at", Number),
+        Column("body", Text, nullable=False),
+        Column("version", Number, nullable=False),
+        *(Index(None, owner) for owner in kind.owners),
+        Index(None, "expires_at"),
+    )
+
+
+records = [_make_record_table(kind) for kind in KINDS.values()]
 
 # What every node tells the others of its followers; a crash may take it.
 followers = Table(

@@ -17,9 +17,11 @@ from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
 from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
+from dojang.server.people import R
 from dojang.server.ports import Change, EpochPlan
 from dojang.storage import statements
 from dojang.storage.errors import MovedAway
+from dojang.storage.record_kinds import KINDS
 from dojang.storage.records import (
     check_entry,
     is_storable,
@@ -98,7 +100,10 @@ class SqliteStore:
         return await self._commits.submit(partial(self._rows.consume, key, until, now))
 
     async def forget(self, *, now: int) -> None:
-        for drop in (self._rows.drop_facts, self._rows.drop_entries):
+        rows = self._rows
+        drops = [rows.drop_facts, rows.drop_entries]
+        drops += [partial(rows.drop_records, kind) for kind in KINDS.values()]
+        for drop in drops:
             while await self._commits.submit(partial(drop, now, FORGOTTEN_TOGETHER)):
                 pass
 
@@ -119,6 +124,25 @@ class SqliteStore:
 
     async def list_clients(self, *, after: str = "", limit: int = 1000) -> Sequence[Client]:
         return [parse_client(row) for row in self._read(LIST_CLIENTS, after, limit)]
+
+    async def find(self, kind: type[R], identifier: str) -> R | None:
+        described = KINDS[kind]
+        if not is_storable(identifier):
+            return None
+        rows = self._read(for_sqlite(described.find), identifier)
+        return described.parse(rows[0][0]) if rows else None
+
+    async def list_by(
+        self, kind: type[R], owner: str, identifier: str, *, after: str = "", limit: int = 1000
+    ) -> Sequence[R]:
+        described = KINDS[kind]
+        rows = self._read(for_sqlite(described.list_by[owner]), identifier, after, limit)
+        return [described.parse(row[0]) for row in rows]
+
+    async def list_all(self, kind: type[R], *, after: str = "", limit: int = 1000) -> Sequence[R]:
+        described = KINDS[kind]
+        rows = self._read(for_sqlite(described.list_all), after, limit)
+        return [described.parse(row[0]) for row in rows]
 
     async def list_resources(self) -> Sequence[Resource]:
         return [parse_resource(row) for row in self._read(statements.LIST_RESOURCES)]

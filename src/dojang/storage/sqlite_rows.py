@@ -12,13 +12,11 @@ from dojang.server.ports import Conflict, EpochPlan
 from dojang.storage import statements
 from dojang.storage.errors import WentBack
 from dojang.storage.going_back import Watermark
-from dojang.storage.records import build_audit_row, build_fact_row, parse_key
+from dojang.storage.record_kinds import RecordKind
+from dojang.storage.records import Row, build_audit_row, build_fact_row, parse_key
 from dojang.storage.statements import for_sqlite
 from dojang.storage.unit import Head, Unit, Write, number_unit, split_changes
 
-INSERT: Final = {what: for_sqlite(text) for what, text in statements.INSERT.items()}
-UPDATE: Final = {what: for_sqlite(text) for what, text in statements.UPDATE.items()}
-DROP_KEY: Final = [for_sqlite(text) for text in statements.DROP_KEY]
 INSERT_FACT: Final = for_sqlite(statements.INSERT_FACT)
 INSERT_AUDIT: Final = for_sqlite(statements.INSERT_AUDIT)
 # It fits only the head that was read: nobody else may have written.
@@ -72,7 +70,7 @@ class RowWriter:
 
         Raises `WentBack` where the head on disk is not the one that was read; what it is shows
         when it is read again."""
-        if self._head is not self._written:
+        if self._head != self._written:
             fitting = self._execute(WRITE_HEAD, (*self._head, *self._written[:4])).rowcount
             if fitting != 1:
                 raise WentBack
@@ -105,6 +103,8 @@ class RowWriter:
         return self._commit_after(self._head.begin_epoch(beyond=beyond), unit)
 
     def _commit_after(self, head: Head, unit: Unit) -> Position:
+        for kind in unit.clearings:
+            self._execute(kind.drop_all)
         for write in unit.writes:
             self._put(write)
         numbered = number_unit(unit, head)
@@ -116,15 +116,19 @@ class RowWriter:
         return self._head.position
 
     def _put(self, write: Write) -> None:
-        what, identifier, replaces, value, row = write
-        if value is None:
-            done = sum(self._execute(text, (identifier, replaces)).rowcount for text in DROP_KEY)
-        elif replaces == 0:
-            done = self._execute(INSERT[write.table], row).rowcount
+        insert, update, drop = write.statements
+        before = write.replaces
+        if write.value is None:
+            done = sum(self._run(text, (write.identifier, before)) for text in drop)
+        elif before == 0:
+            done = self._run(insert, write.row)
         else:
-            done = self._execute(UPDATE[write.table], (*row, replaces)).rowcount
+            done = self._run(update, (*write.row, before))
         if done != 1:
-            raise Conflict(what, identifier)
+            raise Conflict(write.what, write.identifier)
+
+    def _run(self, statement: str, parameters: Row) -> int:
+        return self._execute(for_sqlite(statement), parameters).rowcount
 
     def consume(self, key: bytes, until: int, now: int) -> bool:
         """Whether `key` was not spent before."""
@@ -139,6 +143,10 @@ class RowWriter:
     def drop_facts(self, now: int, most: int) -> int:
         """How many facts past their `forget_after` were deleted, `most` at most."""
         return self._execute(DROP_FACTS, (now, most)).rowcount
+
+    def drop_records(self, kind: RecordKind, now: int, most: int) -> int:
+        """How many records past their `expires_at` were deleted, `most` at most."""
+        return self._run(kind.drop_expired, (now, most))
 
 
 def read_revision(connection: sqlite3.Connection) -> str | None:

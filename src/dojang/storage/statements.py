@@ -4,10 +4,11 @@ PostgreSQL becomes `?` of SQLite by itself."""
 from __future__ import annotations
 
 import re
-from typing import Final
+from functools import cache
+from typing import Final, NamedTuple
 
 CLIENT_COLUMNS: Final = (
-    "name, authentication, secrets, jwks, grants, enabled, created_at, version, client_id"
+    "name, authentication, secrets, jwks, grants, sign_in, enabled, created_at, version, client_id"
 )
 RESOURCE_COLUMNS: Final = (
     "scopes, token_format, algorithm, access_token_lifetime, introspectors, followers_only, "
@@ -41,8 +42,10 @@ LIST_CLIENTS: Final = (
     f"SELECT {CLIENT_COLUMNS} FROM clients WHERE client_id > $1 ORDER BY client_id LIMIT $2"
 )
 LIST_RESOURCES: Final = f"SELECT {RESOURCE_COLUMNS} FROM resources ORDER BY identifier"
+KEY_TABLES: Final = ("keys", "feed_keys", "id_token_keys")
 LOAD_KEYS: Final = (
-    f"SELECT {KEY_COLUMNS} FROM keys UNION ALL SELECT {KEY_COLUMNS} FROM feed_keys ORDER BY kid"
+    " UNION ALL ".join(f"SELECT {KEY_COLUMNS} FROM {table}" for table in KEY_TABLES)
+    + " ORDER BY kid"
 )
 LOAD_FACTS: Final = (
     f"SELECT {FACT_COLUMNS} FROM facts WHERE (epoch, number) > ($1, $2) "
@@ -50,9 +53,6 @@ LOAD_FACTS: Final = (
 )
 LOAD_AUDIT: Final = f"SELECT {AUDIT_COLUMNS} FROM audit WHERE number > $1 ORDER BY number LIMIT $2"
 
-DROP_KEY: Final = tuple(
-    f"DELETE FROM {table} WHERE kid = $1 AND version = $2" for table in ("keys", "feed_keys")
-)
 INSERT_FACT: Final = f"INSERT INTO facts ({FACT_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"
 INSERT_AUDIT: Final = f"INSERT INTO audit ({AUDIT_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 
@@ -84,20 +84,35 @@ def _build_update(table: str, columns: str) -> str:
     return f"UPDATE {table} SET {sets} WHERE {key} = ${place} AND version = ${place + 1}"
 
 
-INSERT: Final = {
-    "client": _build_insert("clients", CLIENT_COLUMNS),
-    "resource": _build_insert("resources", RESOURCE_COLUMNS),
-    "key": _build_insert("keys", KEY_COLUMNS),
-    "feed key": _build_insert("feed_keys", KEY_COLUMNS),
-}
-UPDATE: Final = {
-    "client": _build_update("clients", CLIENT_COLUMNS),
-    "resource": _build_update("resources", RESOURCE_COLUMNS),
-    "key": _build_update("keys", KEY_COLUMNS),
-    "feed key": _build_update("feed_keys", KEY_COLUMNS),
+class Statements(NamedTuple):
+    """How a row of a table is added, replaced and dropped. `drop` looks into several tables where
+    a key may lie in either."""
+
+    insert: str
+    update: str
+    drop: tuple[str, ...]
+
+
+def build_statements(table: str, columns: str, *, beside: tuple[str, ...] = ()) -> Statements:
+    """Those of `table`, whose key is the last of `columns`; `beside` are all tables like it."""
+    key = columns.rpartition(", ")[2]
+    return Statements(
+        insert=_build_insert(table, columns),
+        update=_build_update(table, columns),
+        drop=tuple(
+            f"DELETE FROM {each} WHERE {key} = $1 AND version = $2" for each in beside or (table,)
+        ),
+    )
+
+
+CLIENTS: Final = build_statements("clients", CLIENT_COLUMNS)
+RESOURCES: Final = build_statements("resources", RESOURCE_COLUMNS)
+KEYS: Final = {
+    table: build_statements(table, KEY_COLUMNS, beside=KEY_TABLES) for table in KEY_TABLES
 }
 
 
+@cache
 def for_sqlite(statement: str) -> str:
     """`statement` with SQLite's placeholders."""
     return re.sub(r"\$\d+", "?", statement)

@@ -20,7 +20,19 @@ from dojang.server.model import (
     Position,
     Resource,
 )
-from dojang.server.ports import Change, DropKey, PutClient, PutKey, PutResource
+from dojang.server.people import Record
+from dojang.server.ports import (
+    Change,
+    Drop,
+    DropAll,
+    DropKey,
+    Put,
+    PutClient,
+    PutKey,
+    PutResource,
+)
+from dojang.storage import statements
+from dojang.storage.record_kinds import KINDS, RecordKind
 from dojang.storage.records import (
     Row,
     build_client_row,
@@ -28,7 +40,10 @@ from dojang.storage.records import (
     build_resource_row,
     check_row,
 )
+from dojang.storage.statements import Statements
 
+# Apart, because releases before them take every row of `keys` for a key of a use they know.
+_KEY_TABLES: Final = {KeyUse.FEED: "feed_keys", KeyUse.ID_TOKEN: "id_token_keys"}
 EPOCH_STRIDE: Final = 1_000_000  # changes; more than any failover has lost
 
 
@@ -73,32 +88,41 @@ NEW_HEAD = Head(
 
 
 class Write(NamedTuple):
-    """A value that takes the place of its version `replaces` (0: of nothing); None drops it."""
+    """A value that takes the place of its version `replaces` (0: of nothing); None drops it.
+    `counted`: servers hold values of its kind, and are told to read them again."""
 
     what: str
     identifier: str
     replaces: int
-    value: Client | Resource | KeyRecord | None
+    value: Client | Resource | KeyRecord | Record | None
     row: Row
-
-    @property
-    def table(self) -> str:
-        """Which of the statements puts it in its place."""
-        feed = isinstance(self.value, KeyRecord) and self.value.use is KeyUse.FEED
-        return "feed key" if feed else self.what
+    statements: Statements
+    counted: bool = True
 
 
 class Unit(NamedTuple):
-    """Changes by kind: values with a precondition, and what is appended."""
+    """Changes by kind: values with a precondition, kinds of records of which none is kept, and
+    what is appended."""
 
     writes: Sequence[Write]
+    clearings: Sequence[RecordKind]
     facts: Sequence[AppendFact]
     events: Sequence[AuditEvent]
 
     @property
     def only_appends(self) -> bool:
         """Whether it has no precondition, so that nothing but the world can refuse it."""
-        return not self.writes
+        return not (self.writes or self.clearings)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the head is another afterwards: not where it is about records alone."""
+        return bool(self.facts or self.events) or self.changes_directory
+
+    @property
+    def changes_directory(self) -> bool:
+        """Whether servers are to read again what they hold."""
+        return any(write.counted for write in self.writes)
 
 
 class Numbered(NamedTuple):
@@ -115,6 +139,7 @@ def split_changes(changes: Sequence[Change]) -> Unit:
     Raises ValueError where a value holds what no database can.
     """
     writes: list[Write] = []
+    clearings: list[RecordKind] = []
     facts: list[AppendFact] = []
     events: list[AuditEvent] = []
     for change in changes:
@@ -125,24 +150,45 @@ def split_changes(changes: Sequence[Change]) -> Unit:
             case AuditEvent(at=at, actor=actor, action=action, target=target, outcome=outcome):
                 check_row((at, actor, action, target, outcome))
                 events.append(change)
+            case DropAll(kind):
+                clearings.append(KINDS[kind])
+            case Put(record) | Drop(record):
+                writes.append(_build_record_write(record, drop=isinstance(change, Drop)))
             case _:
                 writes.append(_build_write(change))
-    return Unit(writes, facts, events)
+    return Unit(writes, clearings, facts, events)
 
 
 def _build_write(change: PutClient | PutResource | PutKey | DropKey) -> Write:
     match change:
         case PutClient(client):
             row = check_row(build_client_row(client))
-            return Write("client", client.client_id, client.version - 1, client, row)
+            return Write(
+                "client", client.client_id, client.version - 1, client, row, statements.CLIENTS
+            )
         case PutResource(resource):
             row = check_row(build_resource_row(resource))
-            return Write("resource", resource.identifier, resource.version - 1, resource, row)
+            identifier, before = resource.identifier, resource.version - 1
+            return Write("resource", identifier, before, resource, row, statements.RESOURCES)
         case PutKey(key):
             row = check_row(build_key_row(key))
-            return Write("key", key.kid, key.version - 1, key, row)
+            table = _KEY_TABLES.get(key.use, "keys")
+            return Write("key", key.kid, key.version - 1, key, row, statements.KEYS[table])
         case DropKey(kid, version):
-            return Write("key", kid, version, None, check_row((kid,)))
+            return Write("key", kid, version, None, check_row((kid,)), statements.KEYS["keys"])
+
+
+def _build_record_write(record: Record, *, drop: bool) -> Write:
+    kind = KINDS[type(record)]
+    return Write(
+        what=kind.what,
+        identifier=kind.identify(record),
+        replaces=record.version if drop else record.version - 1,
+        value=None if drop else record,
+        row=check_row(kind.build_row(record)),
+        statements=kind.statements,
+        counted=False,
+    )
 
 
 def number_unit(unit: Unit, head: Head) -> Numbered:
@@ -165,11 +211,11 @@ def number_unit(unit: Unit, head: Head) -> Numbered:
         number=head.number + len(facts),
         # What only adds to the audit trail makes no server read again what it holds. Servers of
         # the release before this one go by `generation` alone.
-        generation=head.generation + bool(unit.writes or unit.facts),
+        generation=head.generation + bool(unit.changes_directory or unit.facts),
         audit_number=head.audit_number + len(records),
         audit_digest=digest,
         fact_digest=fact_digest if facts else head.fact_digest,
-        directory=head.directory + bool(unit.writes),
+        directory=head.directory + unit.changes_directory,
         lineage=head.lineage,
     )
     return Numbered(facts, records, after)

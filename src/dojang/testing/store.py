@@ -8,6 +8,7 @@ from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Fact, Rev
 from dojang.server.followers import Follower
 from dojang.server.model import AuditRecord, Client, KeyRecord, Position, Resource
+from dojang.server.people import R
 from dojang.server.ports import Change, EpochPlan, Store
 
 
@@ -45,6 +46,17 @@ class SeverableStore:
 
     async def list_resources(self) -> Sequence[Resource]:
         return await self._live.list_resources()
+
+    async def find(self, kind: type[R], identifier: str) -> R | None:
+        return await self._live.find(kind, identifier)
+
+    async def list_by(
+        self, kind: type[R], owner: str, identifier: str, *, after: str = "", limit: int = 1000
+    ) -> Sequence[R]:
+        return await self._live.list_by(kind, owner, identifier, after=after, limit=limit)
+
+    async def list_all(self, kind: type[R], *, after: str = "", limit: int = 1000) -> Sequence[R]:
+        return await self._live.list_all(kind, after=after, limit=limit)
 
     async def load_keys(self) -> Sequence[KeyRecord]:
         return await self._live.load_keys()

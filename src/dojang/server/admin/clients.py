@@ -87,6 +87,8 @@ async def add_client(provider: Provider, actor: str, asked: AddClient) -> dict[s
         check_text("name", asked.name, most=LONGEST_NAME)
     if await provider.store.find_client(client_id) is not None:
         raise conflict(f"the client {client_id!r} exists already")
+    if asked.authentication is AuthenticationMethod.NONE:
+        raise invalid("authentication: a client that acts for itself proves who it is")
     secret = None
     if asked.authentication is AuthenticationMethod.PRIVATE_KEY_JWT:
         _check_jwks(asked.jwks)
