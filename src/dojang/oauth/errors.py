@@ -14,8 +14,9 @@ from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """Error codes of RFC 6749 §5.2, RFC 6750 §3.1, RFC 8707 §2 and RFC 8693 §2.2.2, and Dojang's
-    own for one client's many followers."""
+    """Error codes of RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 8707 §2, RFC 8693 §2.2.2,
+    RFC 9101 §7 and OpenID Connect Core §3.1.2.6, and Dojang's own for one client's many
+    followers."""
 
     INVALID_REQUEST = "invalid_request"
     INVALID_CLIENT = "invalid_client"
@@ -27,6 +28,15 @@ class ErrorCode(StrEnum):
     INVALID_TARGET = "invalid_target"
     INVALID_TOKEN = "invalid_token"
     INSUFFICIENT_SCOPE = "insufficient_scope"
+    ACCESS_DENIED = "access_denied"
+    UNSUPPORTED_RESPONSE_TYPE = "unsupported_response_type"
+    LOGIN_REQUIRED = "login_required"
+    CONSENT_REQUIRED = "consent_required"
+    INTERACTION_REQUIRED = "interaction_required"
+    UNMET_AUTHENTICATION_REQUIREMENTS = "unmet_authentication_requirements"
+    INVALID_REQUEST_OBJECT = "invalid_request_object"
+    INVALID_REQUEST_URI = "invalid_request_uri"
+    REQUEST_URI_NOT_SUPPORTED = "request_uri_not_supported"
     SERVER_ERROR = "server_error"
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
     TOO_MANY_FOLLOWERS = "too_many_followers"

@@ -1,8 +1,8 @@
 """What a new epoch begins with: an end to what the database may have forgotten to revoke.
 
 A standby that took over may lack the last commits, and a backup lacks everything since it was
-made: facts, and the revocation of keys. So every token of the epochs before dies, refresh tokens and
-sessions are forgotten, and with them go the keys that may have made tokens: a fact that is gone may
+made: facts, and the revocation of keys. So every token of the epochs before dies, sessions and
+refresh tokens are forgotten, and the keys go that may have made tokens: a fact that is gone may
 have said that one of them had leaked.
 """
 

@@ -1,0 +1,42 @@
+"""Claims about a person (OpenID Connect Core §5.1): which scopes ask for which (§5.4), and what the
+claims parameter adds (§5.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+SCOPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "openid": (),
+    "profile": (
+        "name",
+        "family_name",
+        "given_name",
+        "middle_name",
+        "nickname",
+        "preferred_username",
+        "profile",
+        "picture",
+        "website",
+        "gender",
+        "birthdate",
+        "zoneinfo",
+        "locale",
+        "updated_at",
+    ),
+    "email": ("email", "email_verified"),
+    "address": ("address",),
+    "phone": ("phone_number", "phone_number_verified"),
+    "offline_access": (),
+}
+STANDARD: Final = frozenset(name for names in SCOPES.values() for name in names)
+
+
+def select_claims(
+    known: Mapping[str, Any], scopes: Iterable[str], asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What of `known` the scopes and one half of the claims parameter ask for. A claim that is not
+    known is left out, essential or not (§5.5.1)."""
+    names = dict.fromkeys(name for scope in scopes for name in SCOPES.get(scope, ()))
+    names |= dict.fromkeys(name for name in asked if name in STANDARD)
+    return {name: known[name] for name in names if known.get(name) is not None}
