@@ -20,7 +20,7 @@ from dojang.server.people import (
     Session,
     SignInName,
 )
-from dojang.server.ports import Change, Conflict, Drop, DropAll, Put, Store
+from dojang.server.ports import Change, Conflict, Drop, DropAll, Hold, Put, Store
 from dojang.storage.record_kinds import KINDS
 from tests.storage.samples import EVENT, make_fact
 
@@ -222,6 +222,39 @@ async def test_one_of_many_at_once_wins(nodes: tuple[Store, Store]) -> None:
     assert await nodes[0].find(RefreshToken, "r1") == replace(
         make_token("r1"), version=2, used_at=winner, successor=f"new{winner}"
     )
+
+
+@pytest.mark.proves("C58")
+async def test_what_is_held_is_as_it_was(nodes: tuple[Store, Store]) -> None:
+    one, other = nodes
+    await one.commit([Put(make_token("r1"))])
+    await other.commit([Hold(make_token("r1")), Put(make_token("r2"))])
+    await one.commit([Put(replace(make_token("r1"), version=2, used_at=5))])
+    for stale in (make_token("r1"), make_token("missing")):
+        with pytest.raises(Conflict):
+            await other.commit([Put(make_token("r3")), Hold(stale)])
+    assert await one.find(RefreshToken, "r3") is None
+    assert (await one.find(RefreshToken, "r1")) == replace(make_token("r1"), version=2, used_at=5)
+
+
+@pytest.mark.proves("C58")
+async def test_nothing_begins_beside_the_end_of_what_it_rests_on(
+    nodes: tuple[Store, Store],
+) -> None:
+    """Either what holds the record was first, or it is not written."""
+    for turn in range(20):
+        session = replace(SAMPLES[2], session_id=f"s{turn}", ended_at=None)
+        await nodes[0].commit([Put(session)])
+        code = replace(SAMPLES[5], code_id=f"k{turn}")
+        ending = nodes[0].commit([Put(replace(session, version=2, ended_at=1))])
+        begun, _ = await asyncio.gather(
+            nodes[1].commit([Hold(session), Put(code)]), ending, return_exceptions=True
+        )
+        written = await nodes[0].find(Code, f"k{turn}")
+        assert (written is None) == isinstance(begun, Conflict)
+        ended = await nodes[1].find(Session, f"s{turn}")
+        assert ended is not None
+        assert ended.ended_at == 1
 
 
 async def test_lists_come_in_pages(store: Store) -> None:

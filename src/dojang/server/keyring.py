@@ -32,13 +32,16 @@ from dojang.server.ports import Change, PutKey
 
 class SigningView(NamedTuple):
     """Everything the ring answers from one change of a state until the next: nothing is computed
-    twice. `keys_digest` changes with `jwks`."""
+    twice. `keys_digest` changes with `jwks`. Access tokens (`signers`, `verifier`) and what is said
+    of people (`id_token_signers`, `id_token_verifier`) have keys of their own."""
 
     since: float
     until: float
     signers: Mapping[str, CompactSigner]
     seals: SealRing | None
     verifier: JwtVerifier | None
+    id_token_signers: Mapping[str, SigningKey]
+    id_token_verifier: JwtVerifier | None
     jwks: CacheableDocument
     keys_digest: str
     feed: FeedKeys | None
@@ -81,13 +84,14 @@ class KeyRing:
     def _compute(self, now: int) -> SigningView:
         held = [key for key in self._loaded.values() if find_state(key.record, now) in PUBLISHED]
         signing = _select_signing(held, KeyUse.ACCESS_TOKEN)
+        naming = _select_signing(held, KeyUse.ID_TOKEN)
         seals = [key.private for key in held if isinstance(key.private, SealKey)]
         working = find_working((key.record for key in held), now)
         kids = {key.kid for key in working.values()}
         sealing = next((key for key in seals if key.kid in kids), None)
         feeding = working.get((KeyUse.FEED, FEED_ALGORITHM))
         feed = _select_signing(held, KeyUse.FEED)
-        jwks = json_object.dump({"keys": [_published_jwk(key) for key in signing]})
+        jwks = json_object.dump({"keys": [_published_jwk(key) for key in (*signing, *naming)]})
         times = self._turning_points()
         return SigningView(
             since=max((time for time in times if time <= now), default=float("-inf")),
@@ -106,6 +110,14 @@ class KeyRing:
                 types={MEDIA_TYPE},
             )
             if signing
+            else None,
+            id_token_signers={key.algorithm: key for key in naming if key.kid in kids},
+            id_token_verifier=JwtVerifier(
+                KeySet([key.verifying_key() for key in naming]),
+                algorithms={key.algorithm for key in naming},
+                types={None},
+            )
+            if naming
             else None,
             jwks=CacheableDocument(jwks),
             keys_digest=base64url.encode(sha256(jwks).digest()),

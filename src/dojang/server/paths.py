@@ -11,3 +11,6 @@ FEED_JOIN: Final = FEED + "/join"
 FEED_SNAPSHOT: Final = FEED + "/snapshot"
 FEED_CHUNK: Final = FEED + "/chunks/{sha256}"
 ADMIN: Final = "/admin"  # of the management listener
+AUTHORIZATION: Final = "/authorize"
+USERINFO: Final = "/userinfo"
+INTERACTION: Final = "/interaction/{interaction_id}"

@@ -56,6 +56,13 @@ class Put(Struct, frozen=True):
     record: Record
 
 
+class Hold(Struct, frozen=True):
+    """Change nothing: `Conflict` where the version of a record is not the one that is held, so that
+    what rests on it is not written beside its end."""
+
+    record: Record
+
+
 class Drop(Struct, frozen=True):
     """Forget a record. `Conflict` where its version is not the one that is held."""
 
@@ -68,7 +75,18 @@ class DropAll(Struct, frozen=True):
     kind: type[Record]
 
 
-Change = PutClient | PutResource | PutKey | DropKey | Put | Drop | DropAll | AppendFact | AuditEvent
+Change = (
+    PutClient
+    | PutResource
+    | PutKey
+    | DropKey
+    | Put
+    | Hold
+    | Drop
+    | DropAll
+    | AppendFact
+    | AuditEvent
+)
 
 
 class Conflict(Exception):

@@ -15,16 +15,19 @@ from dojang.jose.keys import SigningKey
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.feed import Tagger
+from dojang.server.accounts import Accounts
 from dojang.server.config import check_issuer_setting
 from dojang.server.counters import Counters
 from dojang.server.feed import Feed
+from dojang.server.kept_accounts import KeptAccounts
 from dojang.server.key_plans import Schedule, plan_clearing
 from dojang.server.key_records import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
 from dojang.server.offloading import Offload, run_inline
-from dojang.server.paths import ADMIN, INTROSPECTION
+from dojang.server.paths import ADMIN, INTROSPECTION, USERINFO
 from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
+from dojang.server.subjects import Subjects
 
 ENCRYPTION_KEY_ID: Final = "key-encryption-key"
 _VIEW_KEY: Final = b"dojang view key"
@@ -62,6 +65,7 @@ class Provider:
         encryption_key: SealKey,
         offload: Offload = run_inline,
         schedule: Schedule = DEFAULT_SCHEDULE,
+        accounts: Accounts | None = None,
     ) -> None:
         check_issuer_setting(issuer)
         self.issuer: Final = issuer
@@ -71,6 +75,8 @@ class Provider:
         self.state: Final = State(store, encryption_key, Tagger(view_key))
         self.offload: Final = offload
         self.schedule: Final = schedule
+        self.subjects: Final = Subjects(encryption_key.secret)
+        self.accounts: Accounts = accounts or KeptAccounts(store, clock)
         self.changing: Final = Lock()
         self.counters: Final[Counters] = defaultdict(int)
         self.feed: Final = Feed(
@@ -87,6 +93,7 @@ class Provider:
         key_encryption_key: bytes,
         offload: Offload = run_inline,
         schedule: Schedule = DEFAULT_SCHEDULE,
+        accounts: Accounts | None = None,
     ) -> Self:
         """A provider on a store that `initialise` has filled. `key_encryption_key` is 32 bytes.
 
@@ -101,6 +108,7 @@ class Provider:
             encryption_key=SealKey.from_bytes(ENCRYPTION_KEY_ID, key_encryption_key),
             offload=offload,
             schedule=schedule,
+            accounts=accounts,
         )
         await provider.state.reach_barrier()
         if not provider.state.keys.records:
@@ -121,6 +129,11 @@ class Provider:
     def introspection_audience(self) -> str:
         """The audience of tokens that authenticate a caller of the introspection endpoint."""
         return self.issuer + INTROSPECTION
+
+    @property
+    def userinfo_audience(self) -> str:
+        """The audience of tokens for the userinfo endpoint."""
+        return self.issuer + USERINFO
 
     @property
     def admin_audience(self) -> str:

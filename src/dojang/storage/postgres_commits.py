@@ -16,7 +16,7 @@ from dojang.storage import statements
 from dojang.storage.postgres_connections import Connection
 from dojang.storage.postgres_signals import CHANNEL
 from dojang.storage.records import Row, build_audit_row, build_fact_row, parse_key
-from dojang.storage.unit import Head, Numbered, Unit, Write, number_unit, split_changes
+from dojang.storage.unit import Head, Numbered, Unit, Verb, Write, number_unit, split_changes
 
 APPEND: Final = f"""
 WITH new_facts AS (
@@ -35,6 +35,7 @@ WITH new_facts AS (
 {statements.WRITE_HEAD}
 RETURNING pg_notify('{CHANNEL}', $24)
 """
+FOR_SHARE: Final = " FOR SHARE"  # nobody changes it before the commit; others may hold it too
 FACT_WIDTH: Final = 7
 AUDIT_WIDTH: Final = 8
 
@@ -116,14 +117,15 @@ async def _put_all(connection: Connection, units: Sequence[Unit]) -> None:
 
 
 async def _put(connection: Connection, write: Write) -> None:
-    insert, update, drop = write.statements
-    before = write.replaces
-    if write.value is None:
-        tags = [await connection.execute(text, write.identifier, before) for text in drop]
-    elif before == 0:
-        tags = [await connection.execute(insert, *write.row)]
+    sql, place = write.statements, (write.identifier, write.replaces)
+    if write.verb is Verb.HOLD:
+        tags = [await connection.execute(sql.hold + FOR_SHARE, *place)]
+    elif write.verb is Verb.DROP:
+        tags = [await connection.execute(text, *place) for text in sql.drop]
+    elif write.replaces == 0:
+        tags = [await connection.execute(sql.insert, *write.row)]
     else:
-        tags = [await connection.execute(update, *write.row, before)]
+        tags = [await connection.execute(sql.update, *write.row, write.replaces)]
     if sum(map(count_rows, tags)) != 1:
         raise Conflict(write.what, write.identifier)
 

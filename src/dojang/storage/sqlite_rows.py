@@ -15,7 +15,7 @@ from dojang.storage.going_back import Watermark
 from dojang.storage.record_kinds import RecordKind
 from dojang.storage.records import Row, build_audit_row, build_fact_row, parse_key
 from dojang.storage.statements import for_sqlite
-from dojang.storage.unit import Head, Unit, Write, number_unit, split_changes
+from dojang.storage.unit import Head, Unit, Verb, Write, number_unit, split_changes
 
 INSERT_FACT: Final = for_sqlite(statements.INSERT_FACT)
 INSERT_AUDIT: Final = for_sqlite(statements.INSERT_AUDIT)
@@ -116,14 +116,15 @@ class RowWriter:
         return self._head.position
 
     def _put(self, write: Write) -> None:
-        insert, update, drop = write.statements
-        before = write.replaces
-        if write.value is None:
-            done = sum(self._run(text, (write.identifier, before)) for text in drop)
-        elif before == 0:
-            done = self._run(insert, write.row)
+        sql, place = write.statements, (write.identifier, write.replaces)
+        if write.verb is Verb.HOLD:
+            done = len(self._execute(for_sqlite(sql.hold), place).fetchall())
+        elif write.verb is Verb.DROP:
+            done = sum(self._run(text, place) for text in sql.drop)
+        elif write.replaces == 0:
+            done = self._run(sql.insert, write.row)
         else:
-            done = self._run(update, (*write.row, before))
+            done = self._run(sql.update, (*write.row, write.replaces))
         if done != 1:
             raise Conflict(write.what, write.identifier)
 

@@ -85,11 +85,12 @@ def _build_update(table: str, columns: str) -> str:
 
 
 class Statements(NamedTuple):
-    """How a row of a table is added, replaced and dropped. `drop` looks into several tables where
-    a key may lie in either."""
+    """How a row of a table is added, replaced, looked for under its version, and dropped. `drop`
+    looks into several tables where a key may lie in either."""
 
     insert: str
     update: str
+    hold: str
     drop: tuple[str, ...]
 
 
@@ -99,6 +100,7 @@ def build_statements(table: str, columns: str, *, beside: tuple[str, ...] = ()) 
     return Statements(
         insert=_build_insert(table, columns),
         update=_build_update(table, columns),
+        hold=f"SELECT 1 FROM {table} WHERE {key} = $1 AND version = $2",
         drop=tuple(
             f"DELETE FROM {each} WHERE {key} = $1 AND version = $2" for each in beside or (table,)
         ),

@@ -6,6 +6,7 @@ Pure: every store does the same, each with its own way to write rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from dojang.oauth.revocation_fact import FIRST_DIGEST, Fact, Rev, digest_fact
@@ -26,6 +27,7 @@ from dojang.server.ports import (
     Drop,
     DropAll,
     DropKey,
+    Hold,
     Put,
     PutClient,
     PutKey,
@@ -87,16 +89,25 @@ NEW_HEAD = Head(
 )
 
 
+class Verb(Enum):
+    """What a write does to the row that it names."""
+
+    PUT = auto()
+    HOLD = auto()  # nothing: it must be there, and stay until the commit
+    DROP = auto()
+
+
 class Write(NamedTuple):
-    """A value that takes the place of its version `replaces` (0: of nothing); None drops it.
-    `counted`: servers hold values of its kind, and are told to read them again."""
+    """A value that takes the place of its version `replaces` (0: of nothing), or is held or dropped
+    in that version. `counted`: servers hold values of its kind, and are told to read them again."""
 
     what: str
     identifier: str
     replaces: int
-    value: Client | Resource | KeyRecord | Record | None
+    value: Client | Resource | KeyRecord | Record | None  # None where it is gone afterwards
     row: Row
     statements: Statements
+    verb: Verb = Verb.PUT
     counted: bool = True
 
 
@@ -152,8 +163,12 @@ def split_changes(changes: Sequence[Change]) -> Unit:
                 events.append(change)
             case DropAll(kind):
                 clearings.append(KINDS[kind])
-            case Put(record) | Drop(record):
-                writes.append(_build_record_write(record, drop=isinstance(change, Drop)))
+            case Put(record):
+                writes.append(_build_record_write(Verb.PUT, record))
+            case Hold(record):
+                writes.append(_build_record_write(Verb.HOLD, record))
+            case Drop(record):
+                writes.append(_build_record_write(Verb.DROP, record))
             case _:
                 writes.append(_build_write(change))
     return Unit(writes, clearings, facts, events)
@@ -164,7 +179,12 @@ def _build_write(change: PutClient | PutResource | PutKey | DropKey) -> Write:
         case PutClient(client):
             row = check_row(build_client_row(client))
             return Write(
-                "client", client.client_id, client.version - 1, client, row, statements.CLIENTS
+                "client",
+                client.client_id,
+                client.version - 1,
+                client,
+                row,
+                statements.CLIENTS,
             )
         case PutResource(resource):
             row = check_row(build_resource_row(resource))
@@ -172,19 +192,21 @@ def _build_write(change: PutClient | PutResource | PutKey | DropKey) -> Write:
             return Write("resource", identifier, before, resource, row, statements.RESOURCES)
         case PutKey(key):
             row = check_row(build_key_row(key))
-            table = _KEY_TABLES.get(key.use, "keys")
-            return Write("key", key.kid, key.version - 1, key, row, statements.KEYS[table])
+            table = statements.KEYS[_KEY_TABLES.get(key.use, "keys")]
+            return Write("key", key.kid, key.version - 1, key, row, table)
         case DropKey(kid, version):
-            return Write("key", kid, version, None, check_row((kid,)), statements.KEYS["keys"])
+            table = statements.KEYS["keys"]
+            return Write("key", kid, version, None, check_row((kid,)), table, Verb.DROP)
 
 
-def _build_record_write(record: Record, *, drop: bool) -> Write:
+def _build_record_write(verb: Verb, record: Record) -> Write:
     kind = KINDS[type(record)]
     return Write(
+        verb=verb,
         what=kind.what,
         identifier=kind.identify(record),
-        replaces=record.version if drop else record.version - 1,
-        value=None if drop else record,
+        replaces=record.version - 1 if verb is Verb.PUT else record.version,
+        value=None if verb is Verb.DROP else record,
         row=check_row(kind.build_row(record)),
         statements=kind.statements,
         counted=False,

@@ -29,9 +29,7 @@ class Person(Struct, frozen=True, kw_only=True):
     """Who is there, as far as the browser's session says: `subject` is what the client calls them,
     `auth_time` when they proved who they are (seconds since 1970)."""
 
-    account_id: str
     subject: str
-    session_id: str
     auth_time: int
     acr: str | None
 

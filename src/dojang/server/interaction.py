@@ -1,0 +1,316 @@
+"""A sign-in in the browser, page after page: every one comes back to one decision
+(`checks.next_step`).
+
+What the person is in the middle of is kept by the server under a random id, and bound to their
+browser (C44); the pages around it are not made here.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from dojang.jose import base64url
+from dojang.oauth.errors import ErrorCode, OAuthError
+from dojang.oauth.redirects import RedirectTarget
+from dojang.server.authorizing import (
+    CheckedAuthorization,
+    build_refusal,
+    check_authorization,
+    find_target,
+)
+from dojang.server.checks.next_step import (
+    PASSWORD_ACR,
+    Person,
+    Situation,
+    Step,
+    find_next_step,
+)
+from dojang.server.granting import grant_code, widen_consent
+from dojang.server.handles import NewHandle
+from dojang.server.id_token_hints import find_hinted_subject
+from dojang.server.ids import new_id
+from dojang.server.model import AuditEvent
+from dojang.server.people import Consent, Interaction, Session
+from dojang.server.ports import Change, Drop, Put
+from dojang.server.sessions import begin_session, find_session
+
+if TYPE_CHECKING:
+    from dojang.server.provider import Provider
+
+LIFETIME: Final = 1800  # seconds for a person to go through the pages
+
+
+class Browser(Struct, frozen=True, kw_only=True):
+    """What a browser shows of itself: `secret` are the 32 bytes of its own cookie, `session` its
+    session's. `network` is where it connects from."""
+
+    secret: bytes
+    session: str | None = None
+    agent: str = ""
+    network: str = ""
+
+    @property
+    def digest(self) -> bytes:
+        """What is kept of `secret`."""
+        return sha256(self.secret).digest()
+
+    def make_form_key(self, interaction_id: str) -> str:
+        """What every form of this browser carries for the interaction (C41): nobody else can
+        make it."""
+        digest = hmac.digest(self.secret, b"dojang form " + interaction_id.encode(), "sha256")
+        return base64url.encode(digest)
+
+
+class Redirected(Struct, frozen=True, kw_only=True):
+    """The browser goes to the client, with the answer. `session`: a cookie that is set on the
+    way."""
+
+    target: RedirectTarget
+    parameters: Mapping[str, str]
+    session: NewHandle | None = None
+
+
+class PersonAsked(Struct, frozen=True, kw_only=True):
+    """A page is shown: to sign in, or to consent. `session` as in `Redirected`; `failed` says that
+    name and password did not fit."""
+
+    step: Step
+    interaction: Interaction
+    checked: CheckedAuthorization
+    account_id: str | None = None
+    failed: bool = False
+    session: NewHandle | None = None
+
+
+Outcome: TypeAlias = Redirected | PersonAsked
+
+
+class InteractionOver(Exception):
+    """The interaction is not there, is another browser's, or took too long."""
+
+
+class BadForm(Exception):
+    """The form was not made for this browser (C41)."""
+
+
+async def begin_authorization(
+    provider: Provider, parameters: Mapping[str, str], browser: Browser
+) -> Outcome:
+    """An authorization request that has just come. Raises `OAuthError` where it is to be shown and
+    not sent, and `Unavailable`."""
+    now = provider.clock.now()
+    await provider.state.reach_barrier()
+    addressed = await find_target(provider, parameters)
+    try:
+        checked = check_authorization(provider, addressed)
+        session = await find_session(provider, browser.session, now=int(now))
+        interaction = Interaction(
+            interaction_id=new_id(int(now * 1000)),
+            digest=browser.digest,
+            client_id=addressed.client.client_id,
+            parameters=dict(parameters),
+            created_at=int(now),
+            expires_at=int(now) + LIFETIME,
+        )
+        outcome = await _advance(provider, checked, interaction, session, now=now, kept=False)
+    except OAuthError as error:
+        return _refuse(provider, addressed.target, error)
+    if isinstance(outcome, PersonAsked):
+        await provider.store.commit([Put(outcome.interaction)])
+    return outcome
+
+
+async def resume(provider: Provider, interaction_id: str, browser: Browser) -> Outcome:
+    """Where an interaction stands. Raises `InteractionOver` and `Unavailable`."""
+    now = provider.clock.now()
+    interaction, checked = await _load(provider, interaction_id, browser, now=int(now))
+    session = await find_session(provider, browser.session, now=int(now))
+    try:
+        return await _advance(provider, checked, interaction, session, now=now)
+    except OAuthError as error:
+        return await _end(provider, checked, interaction, error)
+
+
+async def sign_in(
+    provider: Provider,
+    interaction_id: str,
+    browser: Browser,
+    *,
+    form_key: str,
+    username: str,
+    password: str,
+) -> Outcome:
+    """The form of the sign-in page. Raises `InteractionOver`, `BadForm`, `TooManyAttempts` and
+    `Unavailable`."""
+    interaction, checked = await _load(
+        provider, interaction_id, browser, now=int(provider.clock.now())
+    )
+    _check_form(browser, interaction_id, form_key)
+    proven = await provider.accounts.authenticate(username, password, network=browser.network)
+    if proven is None:
+        return PersonAsked(
+            step=Step.SIGN_IN, interaction=interaction, checked=checked, failed=True
+        )
+    now = provider.clock.now()
+    begun = begin_session(
+        proven.account_id,
+        amr=proven.amr,
+        acr=PASSWORD_ACR,
+        agent=browser.agent,
+        network=browser.network,
+        now=now,
+    )
+    session = begun.session
+    signed_in = replace(
+        interaction,
+        session_id=session.session_id,
+        signed_in_at=session.auth_time,
+        version=interaction.version + 1,
+    )
+    event = AuditEvent(
+        at=int(now),
+        actor=proven.account_id,
+        action="account.sign_in",
+        target=proven.account_id,
+        detail={"client": interaction.client_id, "network": browser.network},
+    )
+    await provider.store.commit([*proven.holds, Put(session), Put(signed_in), event])
+    try:
+        outcome = await _advance(provider, checked, signed_in, session, now=now)
+    except OAuthError as error:
+        outcome = await _end(provider, checked, signed_in, error)
+    return replace(outcome, session=begun.handle)
+
+
+async def answer_consent(
+    provider: Provider, interaction_id: str, browser: Browser, *, form_key: str, allowed: bool
+) -> Outcome:
+    """The form of the consent page. Raises `InteractionOver`, `BadForm` and `Unavailable`."""
+    now = provider.clock.now()
+    interaction, checked = await _load(provider, interaction_id, browser, now=int(now))
+    _check_form(browser, interaction_id, form_key)
+    if not allowed:
+        denied = OAuthError(
+            ErrorCode.ACCESS_DENIED, "The person said no.", reason="consent_refused"
+        )
+        return await _end(provider, checked, interaction, denied)
+    session = await find_session(provider, browser.session, now=int(now))
+    try:
+        return await _advance(provider, checked, interaction, session, now=now, consented=True)
+    except OAuthError as error:
+        return await _end(provider, checked, interaction, error)
+
+
+async def _load(
+    provider: Provider, interaction_id: str, browser: Browser, *, now: int
+) -> tuple[Interaction, CheckedAuthorization]:
+    """An interaction of this very browser, its request checked again: clients change."""
+    await provider.state.reach_barrier()
+    interaction = await provider.store.find(Interaction, interaction_id)
+    if (
+        interaction is None
+        or not hmac.compare_digest(interaction.digest, browser.digest)
+        or now >= interaction.expires_at
+    ):
+        raise InteractionOver
+    try:
+        addressed = await find_target(provider, interaction.parameters)
+        return interaction, check_authorization(provider, addressed)
+    except OAuthError:
+        raise InteractionOver from None
+
+
+def _check_form(browser: Browser, interaction_id: str, form_key: str) -> None:
+    expected = browser.make_form_key(interaction_id)
+    if not hmac.compare_digest(expected.encode(), form_key.encode("utf-8", "replace")):
+        raise BadForm
+
+
+async def _advance(
+    provider: Provider,
+    checked: CheckedAuthorization,
+    interaction: Interaction,
+    session: Session | None,
+    *,
+    now: float,
+    kept: bool = True,
+    consented: bool = False,
+) -> Outcome:
+    """The next page, or the answer. `kept`: whether the interaction is in the store."""
+    client = checked.addressed.client
+    person, held = None, None
+    if session is not None and await provider.accounts.find_profile(session.account_id):
+        subject = provider.subjects.name(session.account_id, client)
+        person = Person(
+            subject=subject,
+            auth_time=session.auth_time,
+            acr=session.acr,
+        )
+        held = await provider.store.find(Consent, f"{session.account_id} {client.client_id}")
+    same = session is not None and interaction.session_id in (None, session.session_id)
+    at = Situation(
+        now=int(now),
+        person=person,
+        hinted=find_hinted_subject(provider, checked.request.id_token_hint, client, now=int(now)),
+        remembered=held.scopes if held else {},
+        userinfo=provider.userinfo_audience,
+        first_party=checked.addressed.sign_in.first_party,
+        max_age=checked.max_age,
+        signed_in_at=interaction.signed_in_at if same else None,
+        consented=consented and same and interaction.session_id is not None,
+    )
+    step = find_next_step(checked.request, checked.wanted, at)
+    if step is not Step.READY or session is None:
+        if step is Step.CONSENT and session and interaction.session_id != session.session_id:
+            interaction = await _ask_in(provider, interaction, session, kept=kept)
+        return PersonAsked(
+            step=step,
+            interaction=interaction,
+            checked=checked,
+            account_id=session.account_id if session and step is Step.CONSENT else None,
+        )
+    consent = None
+    if consented:
+        account, userinfo = session.account_id, provider.userinfo_audience
+        consent = widen_consent(held, checked, account, userinfo, now=int(now))
+    besides: tuple[Change, ...] = (Drop(interaction),) if kept else ()
+    parameters = await grant_code(
+        provider, checked, session, consent=consent, now=now, besides=besides
+    )
+    return Redirected(target=checked.addressed.target, parameters=parameters)
+
+
+async def _ask_in(
+    provider: Provider, interaction: Interaction, session: Session, *, kept: bool
+) -> Interaction:
+    """The interaction, in which the person of `session` and no other is asked to consent."""
+    version = interaction.version + 1 if kept else 1
+    asking = replace(
+        interaction, session_id=session.session_id, signed_in_at=None, version=version
+    )
+    if kept:
+        await provider.store.commit([Put(asking)])
+    return asking
+
+
+async def _end(
+    provider: Provider,
+    checked: CheckedAuthorization,
+    interaction: Interaction,
+    error: OAuthError,
+) -> Redirected:
+    await provider.store.commit([Drop(interaction)])
+    return _refuse(provider, checked.addressed.target, error)
+
+
+def _refuse(provider: Provider, target: RedirectTarget, error: OAuthError) -> Redirected:
+    provider.counters[
+        "dojang_requests_total", "endpoint", "authorize", "outcome", error.reason
+    ] += 1
+    return Redirected(target=target, parameters=build_refusal(provider, target, error))

@@ -1,0 +1,58 @@
+"""Sessions of people in browsers, as their cookie proves them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from dojang.server.handles import SESSION, NewHandle, new_handle, parse_handle
+from dojang.server.people import Session
+
+if TYPE_CHECKING:
+    from dojang.server.provider import Provider
+
+LIFETIME: Final = 14 * 86_400  # seconds, from the sign-in
+LONGEST_AGENT: Final = 200
+
+
+async def find_session(provider: Provider, cookie: str | None, *, now: int) -> Session | None:
+    """The session that `cookie` opens; None where there is none, or it has ended or expired."""
+    handle = parse_handle(SESSION, cookie or "")
+    if handle is None:
+        return None
+    session = await provider.store.find(Session, handle.identifier)
+    if session is None or not handle.opens(session.digest) or not is_alive(session, now):
+        return None
+    return session
+
+
+def is_alive(session: Session, now: int) -> bool:
+    """Whether the person is still signed in there."""
+    return session.ended_at is None and now < session.expires_at
+
+
+class Begun(NamedTuple):
+    """A session that begins, and the handle that goes into its cookie."""
+
+    session: Session
+    handle: NewHandle
+
+
+def begin_session(
+    account_id: str, *, amr: tuple[str, ...], acr: str, agent: str, network: str, now: float
+) -> Begun:
+    """A new one, under a new id, whatever the browser brought (C41)."""
+    handle = new_handle(SESSION, now=now)
+    at = int(now)
+    session = Session(
+        session_id=handle.identifier,
+        digest=handle.digest,
+        account_id=account_id,
+        auth_time=at,
+        amr=amr,
+        acr=acr,
+        agent=agent[:LONGEST_AGENT],
+        network=network,
+        created_at=at,
+        expires_at=at + LIFETIME,
+    )
+    return Begun(session, handle)
