@@ -24,8 +24,9 @@ MOST_KNOWN: Final = 8192  # tokens, of about 2 KB each
 _SEAL_CONTEXT: Final = b"dojang access token"
 
 
-class AccessTokenClaims(Struct, frozen=True):
-    """The claims of an access token, in the order they are written."""
+class AccessTokenClaims(Struct, frozen=True, omit_defaults=True):
+    """The claims of an access token, in the order they are written. Those from `sid` on are about
+    a person who signed in (RFC 9068 §2.2.1), and left out where there is none."""
 
     iss: str
     sub: str
@@ -37,6 +38,10 @@ class AccessTokenClaims(Struct, frozen=True):
     scope: str
     grant: str
     rev: Rev
+    sid: str | None = None
+    auth_time: int | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] | None = None
 
 
 class PresentedAccessToken(NamedTuple):
@@ -62,26 +67,34 @@ def issue_access_token(
     position: Position,
     now: float,
 ) -> str:
-    """Mint one. `now` is in seconds since 1970; `scope` is what was granted, space separated.
+    """Mint one for a client that acts for itself. `now` is in seconds since 1970; `scope` is what
+    was granted, space separated.
 
     Raises `Unavailable` where no key for the resource's format is active.
     """
     at = int(now)
-    payload = _encode(
-        AccessTokenClaims(
-            issuer,
-            client.client_id,
-            resource.identifier,
-            client.client_id,
-            at + resource.access_token_lifetime,
-            at,
-            new_id(int(now * 1000)),
-            scope,
-            grant.grant_id,
-            Rev(position.epoch, position.head),
-        )
+    claims = AccessTokenClaims(
+        issuer,
+        client.client_id,
+        resource.identifier,
+        client.client_id,
+        at + resource.access_token_lifetime,
+        at,
+        new_id(int(now * 1000)),
+        scope,
+        grant.grant_id,
+        Rev(position.epoch, position.head),
     )
-    view = keys.at(at)
+    return write_access_token(keys, claims, resource)
+
+
+def write_access_token(keys: KeyRing, claims: AccessTokenClaims, resource: Resource) -> str:
+    """The token of `claims` in the format of its resource, under the keys of its `iat`.
+
+    Raises `Unavailable` where no key for the format is active.
+    """
+    payload = _encode(claims)
+    view = keys.at(claims.iat)
     if resource.token_format is TokenFormat.OPAQUE:
         if view.seals is None:
             raise Unavailable("the sealing key")

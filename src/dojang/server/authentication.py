@@ -56,6 +56,8 @@ def parse_credentials(request: Request, form: Mapping[str, str]) -> PresentedCre
             raise _refused("assertion_type")
         client_id, proof = read_assertion_subject(assertion) or "", assertion
         method = AuthenticationMethod.PRIVATE_KEY_JWT
+    elif named is not None:
+        client_id, proof, method = named, "", AuthenticationMethod.NONE
     else:
         raise _refused("no_credentials")
     if named is not None and named != client_id:
@@ -87,7 +89,7 @@ async def authenticate_client(
     client = await provider.state.find_client(presented.client_id)
     if presented.method is AuthenticationMethod.PRIVATE_KEY_JWT:
         await _consume_assertion(provider, client, presented, now=now)
-    else:
+    elif presented.method is not AuthenticationMethod.NONE:
         digests = [
             secret.digest
             for secret in (client.secrets if client else ())

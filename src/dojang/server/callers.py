@@ -11,6 +11,7 @@ from dojang.oauth.http import Request
 from dojang.server.access_tokens import PresentedAccessToken
 from dojang.server.authentication import authenticate_client, check_single_method
 from dojang.server.live_tokens import find_live_token
+from dojang.server.model import AuthenticationMethod
 from dojang.server.provider import INTROSPECT
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ async def authenticate_caller(
     header = request.header(b"authorization")
     if header is None or header[:7].lower() != b"bearer ":
         client = (await authenticate_client(provider, request, form, now=now)).client
+        if client.authentication is AuthenticationMethod.NONE:  # it proved nothing
+            raise OAuthError(
+                ErrorCode.INVALID_CLIENT,
+                "A public client cannot ask for a resource server.",
+                reason="public_caller",
+            )
         return Caller(client.client_id, None)
     check_single_method(header, form.get("client_secret"), form.get("client_assertion"))
     live = await find_live_token(provider, header[7:].strip().decode("latin-1"), now=now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dojang.oauth.client_assertion import ALGORITHMS
 from dojang.oauth.metadata import ServerMetadata, build_metadata
-from dojang.server.grant_types import GRANTS
+from dojang.server.grant_types import SPENT, STANDING
 from dojang.server.model import AuthenticationMethod
 from dojang.server.paths import FEED, INTROSPECTION, JWKS, REVOCATION, TOKEN
 
@@ -24,7 +24,7 @@ def build_server_metadata(issuer: str) -> dict[str, object]:
             revocation_endpoint=issuer + REVOCATION,
             dojang_feed_endpoint=issuer + FEED,
             response_types_supported=(),
-            grant_types_supported=tuple(GRANTS),
+            grant_types_supported=(*STANDING, *SPENT),
             token_endpoint_auth_methods_supported=methods,
             token_endpoint_auth_signing_alg_values_supported=algorithms,
             introspection_endpoint_auth_methods_supported=methods,

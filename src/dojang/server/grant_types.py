@@ -1,21 +1,24 @@
-"""The grant types of this server: a table."""
+"""The grant types of this server: two tables, by whether a request is spent."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dojang.oauth.token import TokenRequest
 from dojang.server.authentication import AuthenticatedClient
 from dojang.server.checked_request import CheckedRequest
+from dojang.server.grants.authorization_code import grant_authorization_code
 from dojang.server.grants.client_credentials import grant_client_credentials
+from dojang.server.grants.refresh_token import grant_refresh_token
+from dojang.server.model import Position
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
 
 
-class Grant(Protocol):
-    """What a grant type checks once its client is known."""
+class StandingGrantType(Protocol):
+    """What a grant type checks whose request may be made again and again."""
 
     def __call__(
         self,
@@ -25,4 +28,25 @@ class Grant(Protocol):
     ) -> Awaitable[CheckedRequest]: ...
 
 
-GRANTS: Final[Mapping[str, Grant]] = {"client_credentials": grant_client_credentials}
+class GrantType(Protocol):
+    """What a grant type answers whose request is spent. `position` is the barrier of the request,
+    `now` in seconds since 1970."""
+
+    def __call__(
+        self,
+        provider: Provider,
+        client: AuthenticatedClient,
+        request: TokenRequest,
+        *,
+        position: Position,
+        now: float,
+    ) -> Awaitable[dict[str, Any]]: ...
+
+
+STANDING: Final[Mapping[str, StandingGrantType]] = {
+    "client_credentials": grant_client_credentials,
+}
+SPENT: Final[Mapping[str, GrantType]] = {
+    "authorization_code": grant_authorization_code,
+    "refresh_token": grant_refresh_token,
+}

@@ -68,7 +68,12 @@ async def grant_code(
         valid_until=at + CODE_LIFETIME,
         expires_at=at + CODE_MEMORY,
     )
-    changes: list[Change] = [*besides, Put(grant), Put(code), _note_client(session, client.client_id)]
+    changes: list[Change] = [
+        *besides,
+        Put(grant),
+        Put(code),
+        _note_client(session, client.client_id),
+    ]
     if consent is not None:
         event = AuditEvent(
             at=at,

@@ -154,9 +154,7 @@ async def sign_in(
     _check_form(browser, interaction_id, form_key)
     proven = await provider.accounts.authenticate(username, password, network=browser.network)
     if proven is None:
-        return PersonAsked(
-            step=Step.SIGN_IN, interaction=interaction, checked=checked, failed=True
-        )
+        return PersonAsked(step=Step.SIGN_IN, interaction=interaction, checked=checked, failed=True)
     now = provider.clock.now()
     begun = begin_session(
         proven.account_id,
@@ -291,9 +289,7 @@ async def _ask_in(
 ) -> Interaction:
     """The interaction, in which the person of `session` and no other is asked to consent."""
     version = interaction.version + 1 if kept else 1
-    asking = replace(
-        interaction, session_id=session.session_id, signed_in_at=None, version=version
-    )
+    asking = replace(interaction, session_id=session.session_id, signed_in_at=None, version=version)
     if kept:
         await provider.store.commit([Put(asking)])
     return asking

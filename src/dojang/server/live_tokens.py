@@ -26,8 +26,9 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
     """The token, or None whatever is wrong with it. The barrier was reached before.
 
     1. this server made it; 2. it has not expired; 3. no later fact names it, its grant, its
-    client, its subject, its key or everything; 4. its resource exists; 5. its client exists and is
-    enabled, and 6. still holds the grant. Raises `Unavailable`.
+    session, its client, its subject, its key or everything; 4. its resource exists; 5. its client
+    exists and is enabled, and 6. still holds the grant where it acts for itself: the end of a
+    person's grant is a fact. Raises `Unavailable`.
     """
     state = provider.state
     presented = state.tokens.parse(token, now=now)
@@ -36,7 +37,7 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
     claims = presented.claims
     if claims.iss != provider.issuer or claims.exp <= now:
         return None
-    identifiers = {
+    identifiers: dict[str, object] = {
         "jti": claims.jti,
         "grant": claims.grant,
         "client_id": claims.client_id,
@@ -44,17 +45,20 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
         "kid": presented.kid,
         "iss": claims.iss,
     }
+    if claims.sid is not None:
+        identifiers["sid"] = claims.sid
     revocations = state.revocations
     if revocations.as_of > claims.rev and revocations.find_killer(
         revocations.mark(claims.rev, identifiers)
     ):
         return None
-    resource = state.resources.get(claims.aud)
+    resource = provider.find_resource(claims.aud)
     if resource is None:
         return None
     client = await state.find_client(claims.client_id)
     if client is None or not client.enabled:
         return None
-    if claims.grant not in [grant.grant_id for grant in client.grants]:
+    for_itself = claims.sub == claims.client_id
+    if for_itself and claims.grant not in [grant.grant_id for grant in client.grants]:
         return None
     return LiveToken(claims, resource, presented.kid)

@@ -13,6 +13,7 @@ from typing import Final, Self
 from dojang.clock import Clock
 from dojang.jose.keys import SigningKey
 from dojang.jose.seal import SealKey
+from dojang.oauth.claims import SCOPES
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.feed import Tagger
 from dojang.server.accounts import Accounts
@@ -77,6 +78,11 @@ class Provider:
         self.schedule: Final = schedule
         self.subjects: Final = Subjects(encryption_key.secret)
         self.accounts: Accounts = accounts or KeptAccounts(store, clock)
+        self._userinfo: Final = Resource(
+            identifier=self.userinfo_audience,
+            scopes=tuple(SCOPES),
+            token_format=TokenFormat.OPAQUE,
+        )
         self.changing: Final = Lock()
         self.counters: Final[Counters] = defaultdict(int)
         self.feed: Final = Feed(
@@ -139,6 +145,12 @@ class Provider:
     def admin_audience(self) -> str:
         """The audience of tokens for the admin API."""
         return self.issuer + ADMIN
+
+    def find_resource(self, identifier: str) -> Resource | None:
+        """A protected API, as of the barrier; the userinfo endpoint is one of them."""
+        if identifier == self._userinfo.identifier:
+            return self._userinfo
+        return self.state.resources.get(identifier)
 
     async def ready(self) -> list[str]:
         """What keeps this server from answering; empty where nothing does."""

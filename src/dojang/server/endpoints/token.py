@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dojang.oauth.errors import ErrorCode, OAuthError
-from dojang.oauth.http import Request, Response, parse_form
-from dojang.oauth.token import build_token_response, parse_token_request
+from dojang.oauth.http import Request, Response, build_json, parse_form
+from dojang.oauth.token import TokenRequest, build_token_response, parse_token_request
 from dojang.server.access_tokens import issue_access_token
-from dojang.server.authentication import authenticate_client
+from dojang.server.authentication import AuthenticatedClient, authenticate_client
 from dojang.server.checked_request import CheckedRequest
-from dojang.server.grant_types import GRANTS
+from dojang.server.grant_types import SPENT, STANDING, GrantType
 from dojang.server.model import Position
 from dojang.server.refusals import refusing
 
@@ -20,31 +20,41 @@ if TYPE_CHECKING:
 
 @refusing("token")
 async def token(provider: Provider, request: Request) -> Response:
-    """Barrier → every check, or the verdict on an identical request → token."""
+    """Barrier → every check, or the verdict on an identical request → tokens."""
     now = provider.clock.now()
     position = await provider.state.reach_barrier()
     repeated = provider.state.repeated
     digest = repeated.digest(request)
     checked = repeated.find(digest, now=now)
     if checked is None:
-        checked = await check_token_request(provider, request, now=int(now))
+        client, asked = await _parse(provider, request, now=int(now))
+        standing = STANDING.get(asked.grant_type)
+        if standing is None:
+            spent = _find_grant_type(asked)
+            return build_json(200, await spent(provider, client, asked, position=position, now=now))
+        checked = await standing(provider, client, asked)
         repeated.keep(digest, checked, now=now)
     return issue_checked(provider, checked, position=position, now=now)
 
 
-async def check_token_request(provider: Provider, request: Request, *, now: int) -> CheckedRequest:
-    """Form → typed request → client → grant type → its checks."""
+async def _parse(
+    provider: Provider, request: Request, *, now: int
+) -> tuple[AuthenticatedClient, TokenRequest]:
+    """Form → typed request → client."""
     form = parse_form(request)
     asked = parse_token_request(form)
-    client = await authenticate_client(provider, request, form, now=now)
-    grant = GRANTS.get(asked.grant_type)
-    if grant is None:
+    return await authenticate_client(provider, request, form, now=now), asked
+
+
+def _find_grant_type(asked: TokenRequest) -> GrantType:
+    found = SPENT.get(asked.grant_type)
+    if found is None:
         raise OAuthError(
             ErrorCode.UNSUPPORTED_GRANT_TYPE,
             "This server does not know the grant type.",
             reason="unknown_grant_type",
         )
-    return await grant(provider, client, asked)
+    return found
 
 
 def issue_checked(
