@@ -86,11 +86,15 @@ def test_metadata_that_is_wrong_is_refused(document: bytes) -> None:
 
 @pytest.mark.proves("C94")
 @pytest.mark.parametrize(
-    "wrong", [{"issuer": "http://issuer.example"}, {"jwks_uri": "http://a.example"}]
+    "wrong",
+    [
+        ServerMetadata(issuer="http://issuer.example"),
+        ServerMetadata(issuer=ISSUER, jwks_uri="http://a.example"),
+    ],
 )
-def test_only_https_is_served(wrong: dict[str, str]) -> None:
+def test_only_https_is_served(wrong: ServerMetadata) -> None:
     with pytest.raises(ValueError, match="https"):
-        build_metadata(ServerMetadata(**{"issuer": ISSUER, **wrong}))
+        build_metadata(wrong)
 
 
 def test_metadata_has_two_places_for_an_issuer_with_a_path() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from dojang.jose.keys import KeySet
 from dojang.oauth.metadata import find_metadata_paths, parse_metadata
-from dojang.server.grant_types import GRANTS
+from dojang.server.grant_types import SPENT, STANDING
 from dojang.server.lifetimes import JWKS_MAX_AGE
 from dojang.server.provider import initialise
 from dojang.storage.memory import MemoryStore
@@ -59,7 +59,9 @@ def test_every_address_in_it_is_the_issuers_and_answers(url: str) -> None:
         name: value for name, value in metadata.items() if name.endswith(("_endpoint", "_uri"))
     }
     assert addresses.keys() == {
+        "authorization_endpoint",
         "token_endpoint",
+        "userinfo_endpoint",
         "introspection_endpoint",
         "revocation_endpoint",
         "dojang_feed_endpoint",
@@ -79,15 +81,19 @@ def post_nothing(issuer: Issuer, path: str) -> Any:
 @pytest.mark.proves("C94", "A1")
 def test_only_what_the_server_does_stands_in_it(issuer: Issuer) -> None:
     metadata = read(get(issuer, "/.well-known/oauth-authorization-server"))
-    assert metadata["grant_types_supported"] == list(GRANTS) == ["client_credentials"]
-    assert metadata["response_types_supported"] == []
+    grants = ["client_credentials", "authorization_code", "refresh_token"]
+    assert metadata["grant_types_supported"] == [*STANDING, *SPENT] == grants
+    assert metadata["response_types_supported"] == ["code"]
     methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
     for endpoint in ("token", "introspection", "revocation"):
-        assert sorted(metadata[f"{endpoint}_endpoint_auth_methods_supported"]) == methods
+        public = [] if endpoint == "introspection" else ["none"]
+        found = sorted(metadata[f"{endpoint}_endpoint_auth_methods_supported"])
+        assert found == sorted([*methods, *public])
         algorithms = metadata[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]
         assert "ES256" in algorithms
         assert not {"none", "HS256", "HS384", "HS512"} & set(algorithms)
-    assert not [name for name in metadata if "id_token" in name or "authorization_" in name]
+    assert not {"none", "HS256"} & set(metadata["id_token_signing_alg_values_supported"])
+    assert metadata["code_challenge_methods_supported"] == ["S256"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from dojang.jose import base64url
 
+ALGORITHMS: Final = ("RS256", "ES256", "EdDSA", "PS256")
 LIFETIME: Final = 600  # seconds; it is read once, at once
 _HASHES: Final = {"256": sha256, "384": sha384, "512": sha512}
 

@@ -23,18 +23,28 @@ class InvalidMetadata(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerMetadata:
-    """What an authorization server says of itself (RFC 8414 §2), and where Dojang's revocation feed
-    is. None is left out when served."""
+    """What an authorization server says of itself (RFC 8414 §2, OpenID Connect Discovery §3), and
+    where Dojang's revocation feed is. None is left out when served."""
 
     issuer: str
     authorization_endpoint: str | None = None
     token_endpoint: str | None = None
     jwks_uri: str | None = None
+    userinfo_endpoint: str | None = None
+    end_session_endpoint: str | None = None
     registration_endpoint: str | None = None
     introspection_endpoint: str | None = None
     revocation_endpoint: str | None = None
     scopes_supported: Sequence[str] | None = None
     response_types_supported: Sequence[str] | None = None
+    response_modes_supported: Sequence[str] | None = None
+    prompt_values_supported: Sequence[str] | None = None
+    subject_types_supported: Sequence[str] | None = None
+    id_token_signing_alg_values_supported: Sequence[str] | None = None
+    userinfo_signing_alg_values_supported: Sequence[str] | None = None
+    acr_values_supported: Sequence[str] | None = None
+    claims_supported: Sequence[str] | None = None
+    ui_locales_supported: Sequence[str] | None = None
     grant_types_supported: Sequence[str] | None = None
     token_endpoint_auth_methods_supported: Sequence[str] | None = None
     token_endpoint_auth_signing_alg_values_supported: Sequence[str] | None = None
@@ -43,6 +53,10 @@ class ServerMetadata:
     revocation_endpoint_auth_methods_supported: Sequence[str] | None = None
     revocation_endpoint_auth_signing_alg_values_supported: Sequence[str] | None = None
     code_challenge_methods_supported: Sequence[str] | None = None
+    claims_parameter_supported: bool | None = None
+    request_parameter_supported: bool | None = None
+    request_uri_parameter_supported: bool | None = None
+    authorization_response_iss_parameter_supported: bool | None = None
     service_documentation: str | None = None
     dojang_feed_endpoint: str | None = None
 
@@ -50,8 +64,16 @@ class ServerMetadata:
 _ENDPOINTS: Final = tuple(
     field.name for field in fields(ServerMetadata) if field.name.endswith(("_endpoint", "_uri"))
 )
+_FLAGS: Final = (
+    "claims_parameter_supported",
+    "request_parameter_supported",
+    "request_uri_parameter_supported",
+    "authorization_response_iss_parameter_supported",
+)
 _LISTS: Final = tuple(
-    field.name for field in fields(ServerMetadata) if field.name.endswith("_supported")
+    field.name
+    for field in fields(ServerMetadata)
+    if field.name.endswith("_supported") and field.name not in _FLAGS
 )
 
 
@@ -67,7 +89,7 @@ def build_metadata(metadata: ServerMetadata) -> dict[str, Any]:
             parse_url(endpoint)
     values = ((field.name, getattr(metadata, field.name)) for field in fields(metadata))
     return {
-        name: value if isinstance(value, str) else list(value)
+        name: value if isinstance(value, str | bool) else list(value)
         for name, value in values
         if value is not None
     }
@@ -92,6 +114,9 @@ def parse_metadata(document: bytes, *, issuer: str) -> ServerMetadata:
     for name in _LISTS:
         if name in members:
             found[name] = _parse_texts(members[name])
+    for name in _FLAGS:
+        if name in members:
+            found[name] = members[name] is True
     return ServerMetadata(**found)
 
 

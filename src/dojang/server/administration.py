@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from dojang.server.admin import clients, keys, records, resources, revocations, status
+from dojang.server.admin import (
+    clients,
+    keys,
+    records,
+    resources,
+    revocations,
+    sessions,
+    status,
+    users,
+)
 from dojang.server.admin.errors import OperationRefused, conflict
 from dojang.server.ports import Conflict
 from dojang.server.provider import ADMIN_READ, ADMIN_WRITE
@@ -60,6 +69,20 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     "client.enable": _write(
         "/v1/clients/{client_id}/enable", clients.NamedClient, clients.enable_client
+    ),
+    "user.add": _write("/v1/users", users.AddUser, users.add_user),
+    "user.list": _read("/v1/users", users.ListUsers, users.list_users),
+    "user.set_password": _write(
+        "/v1/users/{username}/password", users.SetPassword, users.set_password
+    ),
+    "user.set_claims": _write("/v1/users/{username}/claims", users.SetClaims, users.set_claims),
+    "user.disable": _write("/v1/users/{username}/disable", users.NamedUser, users.disable_user),
+    "user.enable": _write("/v1/users/{username}/enable", users.NamedUser, users.enable_user),
+    "user.sign_out": _write("/v1/users/{username}/sign-out", users.NamedUser, users.sign_out_user),
+    "user.remove": _write("/v1/users/{username}/remove", users.NamedUser, users.remove_user),
+    "session.list": _read("/v1/sessions", sessions.ListSessions, sessions.list_sessions),
+    "session.end": _write(
+        "/v1/sessions/{session_id}/end", sessions.NamedSession, sessions.end_session
     ),
     "keys.list": _read("/v1/keys", keys.ListKeys, keys.list_keys),
     "keys.rotate": _write("/v1/keys/rotate", keys.RotateKey, keys.rotate_key),

@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+from dojang.oauth.authorization import CODE, Prompt
+from dojang.oauth.claims import SCOPES, STANDARD
 from dojang.oauth.client_assertion import ALGORITHMS
+from dojang.oauth.id_token import ALGORITHMS as ID_TOKEN_ALGORITHMS
 from dojang.oauth.metadata import ServerMetadata, build_metadata
+from dojang.oauth.pkce import METHOD
+from dojang.oauth.redirects import ResponseMode
+from dojang.server.checks.next_step import PASSWORD_ACR
 from dojang.server.grant_types import SPENT, STANDING
-from dojang.server.model import AuthenticationMethod
-from dojang.server.paths import FEED, INTROSPECTION, JWKS, REVOCATION, TOKEN
+from dojang.server.model import AuthenticationMethod, SubjectType
+from dojang.server.paths import (
+    AUTHORIZATION,
+    FEED,
+    INTROSPECTION,
+    JWKS,
+    REVOCATION,
+    TOKEN,
+    USERINFO,
+)
 
 
 def build_server_metadata(issuer: str) -> dict[str, object]:
     """The document for `issuer`."""
-    methods = tuple(
-        method for method in AuthenticationMethod if method is not AuthenticationMethod.NONE
-    )
+    methods = tuple(AuthenticationMethod)
+    secret_methods = tuple(name for name in methods if name is not AuthenticationMethod.NONE)
     algorithms = tuple(sorted(ALGORITHMS))
     return build_metadata(
         ServerMetadata(
             issuer=issuer,
+            authorization_endpoint=issuer + AUTHORIZATION,
             token_endpoint=issuer + TOKEN,
+            userinfo_endpoint=issuer + USERINFO,
             jwks_uri=issuer + JWKS,
             introspection_endpoint=issuer + INTROSPECTION,
             revocation_endpoint=issuer + REVOCATION,
             dojang_feed_endpoint=issuer + FEED,
-            response_types_supported=(),
+            scopes_supported=tuple(SCOPES),
+            response_types_supported=(CODE,),
+            response_modes_supported=tuple(ResponseMode),
+            prompt_values_supported=tuple(Prompt),
+            subject_types_supported=tuple(SubjectType),
+            id_token_signing_alg_values_supported=ID_TOKEN_ALGORITHMS,
+            userinfo_signing_alg_values_supported=ID_TOKEN_ALGORITHMS,
+            acr_values_supported=(PASSWORD_ACR,),
+            claims_supported=("sub", *sorted(STANDARD)),
+            claims_parameter_supported=True,
+            request_parameter_supported=False,
+            request_uri_parameter_supported=False,
+            authorization_response_iss_parameter_supported=True,
+            code_challenge_methods_supported=(METHOD,),
             grant_types_supported=(*STANDING, *SPENT),
             token_endpoint_auth_methods_supported=methods,
             token_endpoint_auth_signing_alg_values_supported=algorithms,
-            introspection_endpoint_auth_methods_supported=methods,
+            introspection_endpoint_auth_methods_supported=secret_methods,
             introspection_endpoint_auth_signing_alg_values_supported=algorithms,
             revocation_endpoint_auth_methods_supported=methods,
             revocation_endpoint_auth_signing_alg_values_supported=algorithms,

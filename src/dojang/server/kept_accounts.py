@@ -32,10 +32,10 @@ def normalise_name(name: str) -> str | None:
 class KeptAccounts:
     """`Accounts` in the store."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, passwords: Passwords) -> None:
         self._store = store
         self._clock = clock
-        self.passwords: Final = Passwords()
+        self.passwords: Final = passwords
 
     async def find_account(self, username: str) -> Account | None:
         """Whom a name belongs to."""

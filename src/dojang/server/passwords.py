@@ -1,6 +1,6 @@
-"""Passwords: argon2id (RFC 9106 §4), hashed by threads of their own.
+"""Passwords: argon2id (RFC 9106 §4), hashed one after the other.
 
-Hashing takes tens of milliseconds of a core and megabytes. A bounded pool keeps sign-ins from
+Hashing takes tens of milliseconds of a core and megabytes. A bounded line keeps sign-ins from
 starving token traffic (F17): whoever comes when it is full is told to come back.
 """
 
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from dojang.oauth.errors import Unavailable
+from dojang.server.offloading import Offload, run_inline
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -22,7 +22,7 @@ T = TypeVar("T")
 SHORTEST: Final = 8  # characters (NIST SP 800-63B §5.1.1.2)
 LONGEST: Final = 1024  # characters; whoever sends more sends junk
 MOST_WAITING: Final = 64
-THREADS: Final = 1  # hashing holds no lock of the interpreter: the other cores go on
+AT_ONCE: Final = 1  # hashing holds no lock of the interpreter: the other cores go on
 
 # Of a password that nobody has: an unknown name takes as long as a known one (C106).
 _NOBODY: Final = (
@@ -43,10 +43,12 @@ def check_new_password(password: str) -> None:
 
 
 class Passwords:
-    """The pool that hashes."""
+    """Hashes beside the event loop, as `offload` does: `AT_ONCE` at a time, and no more than
+    `MOST_WAITING` in line."""
 
-    def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
+    def __init__(self, offload: Offload = run_inline) -> None:
+        self._offload = offload
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
@@ -62,11 +64,10 @@ class Passwords:
     async def _run(self, work: Callable[[], T]) -> T:
         if self._waiting >= MOST_WAITING:
             raise Unavailable("the password check", retry_after=2)
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="dojang-passwords")
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            async with self._turns:
+                return await self._offload(work)
         finally:
             self._waiting -= 1
 

@@ -25,6 +25,7 @@ from dojang.server.key_plans import Schedule, plan_clearing
 from dojang.server.key_records import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
 from dojang.server.offloading import Offload, run_inline
+from dojang.server.passwords import Passwords
 from dojang.server.paths import ADMIN, INTROSPECTION, USERINFO
 from dojang.server.ports import Change, Conflict, PutResource, Store
 from dojang.server.state import State
@@ -77,7 +78,7 @@ class Provider:
         self.offload: Final = offload
         self.schedule: Final = schedule
         self.subjects: Final = Subjects(encryption_key.secret)
-        self.accounts: Accounts = accounts or KeptAccounts(store, clock)
+        self.accounts: Accounts = accounts or KeptAccounts(store, clock, Passwords(offload))
         self._userinfo: Final = Resource(
             identifier=self.userinfo_audience,
             scopes=tuple(SCOPES),

@@ -14,6 +14,7 @@ from dojang.server.endpoints.feed import chunk, join, question, snapshot
 from dojang.server.endpoints.introspection import introspect
 from dojang.server.endpoints.revocation import revoke
 from dojang.server.endpoints.token import token
+from dojang.server.endpoints.userinfo import userinfo
 from dojang.server.paths import (
     FEED,
     FEED_CHUNK,
@@ -23,6 +24,7 @@ from dojang.server.paths import (
     JWKS,
     REVOCATION,
     TOKEN,
+    USERINFO,
 )
 from dojang.web.routing import Answer, Handler, Route, RouteTable, TemplateRoute
 
@@ -40,6 +42,11 @@ def build_public_routes(provider: Provider) -> RouteTable:
     return RouteTable(
         [
             Route(base + TOKEN, {"POST": bind(token)}, cross_origin=True),
+            Route(
+                base + USERINFO,
+                {"GET": bind(userinfo), "POST": bind(userinfo)},
+                cross_origin=True,
+            ),
             Route(base + INTROSPECTION, {"POST": bind(introspect)}),
             Route(base + REVOCATION, {"POST": bind(revoke)}),
             Route(base + FEED, {"POST": bind(question)}),

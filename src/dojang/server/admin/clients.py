@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +19,7 @@ from dojang.server.admin.errors import (
     invalid,
     not_found,
 )
+from dojang.server.admin.sign_in import SignInWanted, check_sign_in, find_algorithms
 from dojang.server.ids import new_id
 from dojang.server.lifetimes import DRAIN
 from dojang.server.model import (
@@ -25,8 +27,10 @@ from dojang.server.model import (
     AuditEvent,
     AuthenticationMethod,
     Client,
+    KeyUse,
     Resource,
     SecretHash,
+    SignIn,
     StandingGrant,
 )
 from dojang.server.ports import Change, PutClient
@@ -48,13 +52,15 @@ class GrantWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class AddClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`client_id`: made where it is not given. `jwks`: a JWK Set, for `private_key_jwt` alone."""
+    """`client_id`: made where it is not given. `jwks`: a JWK Set, for `private_key_jwt` alone.
+    `sign_in`: what it may do for people."""
 
     client_id: str | None = None
     name: str = ""
     authentication: AuthenticationMethod = AuthenticationMethod.BASIC
     jwks: dict[str, Any] | None = None
     grants: tuple[GrantWanted, ...] = ()
+    sign_in: SignInWanted | None = None
 
 
 class ListClients(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,15 +93,18 @@ async def add_client(provider: Provider, actor: str, asked: AddClient) -> dict[s
         check_text("name", asked.name, most=LONGEST_NAME)
     if await provider.store.find_client(client_id) is not None:
         raise conflict(f"the client {client_id!r} exists already")
-    if asked.authentication is AuthenticationMethod.NONE:
-        raise invalid("authentication: a client that acts for itself proves who it is")
+    sign_in = None
+    if asked.sign_in is not None:
+        sign_in = check_sign_in(provider, asked.sign_in, asked.authentication)
     secret = None
     if asked.authentication is AuthenticationMethod.PRIVATE_KEY_JWT:
         _check_jwks(asked.jwks)
     elif asked.jwks is not None:
         raise invalid("jwks: only a private_key_jwt client has keys")
-    else:
+    elif asked.authentication is not AuthenticationMethod.NONE:
         secret = generate_secret()
+    elif sign_in is None or asked.grants:
+        raise invalid("authentication: a client that acts for itself proves who it is")
     client = Client(
         client_id=client_id,
         name=asked.name or client_id,
@@ -103,15 +112,27 @@ async def add_client(provider: Provider, actor: str, asked: AddClient) -> dict[s
         secrets=(SecretHash(digest=hash_secret(secret)),) if secret else (),
         jwks=asked.jwks,
         grants=tuple(_make_grant(provider, wanted, now_ms) for wanted in asked.grants),
+        sign_in=sign_in,
         created_at=now,
     )
     if len({grant.resource for grant in client.grants}) != len(client.grants):
         raise invalid("grants: a resource stands twice; give all of its scopes at once")
-    await provider.store.commit([PutClient(client), _event(now, actor, "client.add", client_id)])
+    keys = await _make_keys(provider, sign_in, now) if sign_in else []
+    event = _event(now, actor, "client.add", client_id)
+    await provider.store.commit([PutClient(client), *keys, event])
     answer: dict[str, Any] = {"client": describe_client(client)}
     if secret is not None:
         answer["client_secret"] = secret
     return answer
+
+
+async def _make_keys(provider: Provider, sign_in: SignIn, now: int) -> list[Change]:
+    """The first keys for what is said of people, where there are none."""
+    changes: list[Change] = []
+    for algorithm in sorted(find_algorithms(sign_in)):
+        plan = partial(provider.state.keys.plan_pair, KeyUse.ID_TOKEN, algorithm, now=now)
+        changes += await provider.offload(plan)
+    return changes
 
 
 async def list_clients(provider: Provider, actor: str, asked: ListClients) -> dict[str, Any]:
@@ -125,8 +146,8 @@ async def list_clients(provider: Provider, actor: str, asked: ListClients) -> di
 async def rotate_secret(provider: Provider, actor: str, asked: RotateSecret) -> dict[str, Any]:
     """A new secret for a client; the ones before end now, or after `overlap`."""
     client = await load_client(provider, asked.client_id)
-    if client.authentication is AuthenticationMethod.PRIVATE_KEY_JWT:
-        raise invalid("client_id: a private_key_jwt client has no secret")
+    if client.authentication in (AuthenticationMethod.PRIVATE_KEY_JWT, AuthenticationMethod.NONE):
+        raise invalid(f"client_id: a client of {client.authentication} has no secret")
     if not 0 <= asked.overlap <= LONGEST_OVERLAP:
         raise invalid(f"overlap: must be 0 to {LONGEST_OVERLAP} seconds")
     now = int(provider.clock.now())

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.admin.clients import load_client
 from dojang.server.admin.errors import check_text, invalid
+from dojang.server.ending import plan_account_end, plan_grant_end, plan_session_end
 from dojang.server.lifetimes import DRAIN
 from dojang.server.model import AppendFact, AuditEvent
+from dojang.server.people import Account, Grant, Session
+from dojang.server.ports import Change
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -72,18 +76,30 @@ async def revoke_client(provider: Provider, actor: str, asked: RevokeClient) -> 
 
 
 async def revoke_grant(provider: Provider, actor: str, asked: RevokeGrant) -> dict[str, Any]:
-    """Revoke every token of a grant."""
-    return await _append(provider, actor, FactKind.GRANT, asked.grant)
+    """Revoke every token of a grant; a person's grant ends."""
+    grant = await provider.store.find(Grant, asked.grant)
+    now = int(provider.clock.now())
+    ended = plan_grant_end(grant, now=now)[:1] if grant else []
+    return await _append(provider, actor, FactKind.GRANT, asked.grant, *ended)
 
 
 async def revoke_session(provider: Provider, actor: str, asked: RevokeSession) -> dict[str, Any]:
-    """Revoke every token of a session."""
-    return await _append(provider, actor, FactKind.SESSION, asked.session)
+    """Revoke every token of a session, and end it where it is one of this server's."""
+    session = await provider.store.find(Session, asked.session)
+    now = int(provider.clock.now())
+    ended = await plan_session_end(provider, session, now=now) if session else []
+    return await _append(provider, actor, FactKind.SESSION, asked.session, *ended)
 
 
 async def revoke_account(provider: Provider, actor: str, asked: RevokeAccount) -> dict[str, Any]:
-    """Revoke every token about a subject, whichever client holds it."""
-    return await _append(provider, actor, FactKind.ACCOUNT, asked.subject)
+    """Revoke every token about a subject, whichever client holds it; a person of this server is
+    signed out everywhere."""
+    account = await provider.store.find(Account, asked.subject)
+    ended: list[Change] = []
+    if account is not None:
+        later = replace(account, version=account.version + 1)
+        ended = await plan_account_end(provider, later, now=int(provider.clock.now()))
+    return await _append(provider, actor, FactKind.ACCOUNT, asked.subject, *ended)
 
 
 async def revoke_everything(
@@ -94,13 +110,14 @@ async def revoke_everything(
 
 
 async def _append(
-    provider: Provider, actor: str, kind: FactKind, identifier: str
+    provider: Provider, actor: str, kind: FactKind, identifier: str, *ended: Change
 ) -> dict[str, Any]:
     if kind is not FactKind.EVERYTHING:
         check_text(kind, identifier, most=255)
     now = int(provider.clock.now())
     position = await provider.store.commit(
         [
+            *ended,
             AppendFact(kind=kind, identifier=identifier, at=now, forget_after=now + DRAIN),
             AuditEvent(at=now, actor=actor, action=f"{kind}.revoke", target=identifier),
         ]
