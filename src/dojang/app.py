@@ -24,6 +24,7 @@ from dojang.storage.witness import HeadWitness
 from dojang.web import serving
 from dojang.web.admin import build_admin_routes
 from dojang.web.management import build_management_routes
+from dojang.web.peer import TrustedProxies
 from dojang.web.public import build_public_routes
 from dojang.web.service import Service
 
@@ -119,7 +120,10 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
         service = Service(trusted_proxies=config.trusted_proxies)
         management = build_management_routes(provider, service, build_admin_routes(provider))
         listeners = [
-            serving.Listener(parse_address(config.listen.public), build_public_routes(provider)),
+            serving.Listener(
+                parse_address(config.listen.public),
+                build_public_routes(provider, TrustedProxies(config.trusted_proxies)),
+            ),
             serving.Listener(
                 parse_address(config.listen.management), management, MANAGEMENT_RESERVE
             ),

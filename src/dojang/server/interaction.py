@@ -60,10 +60,10 @@ class Browser(Struct, frozen=True, kw_only=True):
         """What is kept of `secret`."""
         return sha256(self.secret).digest()
 
-    def make_form_key(self, interaction_id: str) -> str:
-        """What every form of this browser carries for the interaction (C41): nobody else can
-        make it."""
-        digest = hmac.digest(self.secret, b"dojang form " + interaction_id.encode(), "sha256")
+    def make_form_key(self, purpose: str) -> str:
+        """What every form of this browser carries for an interaction, or for what else `purpose`
+        names (C41): nobody else can make it."""
+        digest = hmac.digest(self.secret, b"dojang form " + purpose.encode(), "sha256")
         return base64url.encode(digest)
 
 
@@ -151,7 +151,7 @@ async def sign_in(
     interaction, checked = await _load(
         provider, interaction_id, browser, now=int(provider.clock.now())
     )
-    _check_form(browser, interaction_id, form_key)
+    check_form_key(browser, interaction_id, form_key)
     proven = await provider.accounts.authenticate(username, password, network=browser.network)
     if proven is None:
         return PersonAsked(step=Step.SIGN_IN, interaction=interaction, checked=checked, failed=True)
@@ -192,7 +192,7 @@ async def answer_consent(
     """The form of the consent page. Raises `InteractionOver`, `BadForm` and `Unavailable`."""
     now = provider.clock.now()
     interaction, checked = await _load(provider, interaction_id, browser, now=int(now))
-    _check_form(browser, interaction_id, form_key)
+    check_form_key(browser, interaction_id, form_key)
     if not allowed:
         denied = OAuthError(
             ErrorCode.ACCESS_DENIED, "The person said no.", reason="consent_refused"
@@ -224,8 +224,9 @@ async def _load(
         raise InteractionOver from None
 
 
-def _check_form(browser: Browser, interaction_id: str, form_key: str) -> None:
-    expected = browser.make_form_key(interaction_id)
+def check_form_key(browser: Browser, purpose: str, form_key: str) -> None:
+    """Raises `BadForm` unless the form was made for this browser, and for `purpose`."""
+    expected = browser.make_form_key(purpose)
     if not hmac.compare_digest(expected.encode(), form_key.encode("utf-8", "replace")):
         raise BadForm
 

@@ -14,3 +14,6 @@ ADMIN: Final = "/admin"  # of the management listener
 AUTHORIZATION: Final = "/authorize"
 USERINFO: Final = "/userinfo"
 INTERACTION: Final = "/interaction/{interaction_id}"
+ACCOUNT: Final = "/account"
+LOGOUT: Final = "/logout"
+STATIC: Final = "/static/{name}"  # what the pages are drawn with

@@ -26,14 +26,17 @@ from dojang.server.paths import (
     TOKEN,
     USERINFO,
 )
+from dojang.web.pages.routes import build_page_routes
+from dojang.web.peer import TrustedProxies
 from dojang.web.routing import Answer, Handler, Route, RouteTable, TemplateRoute
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
 
 
-def build_public_routes(provider: Provider) -> RouteTable:
-    """Every endpoint below the configured issuer's path; no request has a say in where (C110)."""
+def build_public_routes(provider: Provider, trusted: TrustedProxies | None = None) -> RouteTable:
+    """Every endpoint below the configured issuer's path; no request has a say in where (C110).
+    `trusted` are proxies that say where browsers connect from."""
     base = urlsplit(provider.issuer).path.rstrip("/")
 
     def bind(endpoint: Callable[[Provider, Request], Answer]) -> Handler:
@@ -53,6 +56,7 @@ def build_public_routes(provider: Provider) -> RouteTable:
             Route(base + FEED_JOIN, {"POST": bind(join)}),
             Route(base + FEED_SNAPSHOT, {"GET": bind(snapshot)}),
             TemplateRoute(base + FEED_CHUNK, {"GET": lambda request, _: chunk(provider, request)}),
+            *build_page_routes(provider, trusted or TrustedProxies()),
             Route(base + JWKS, {"GET": bind(jwks)}, cross_origin=True),
             *(
                 Route(path, {"GET": bind(metadata)}, cross_origin=True)

@@ -15,6 +15,7 @@ WITHOUT_CONTENT: Final = frozenset({204, 304})
 PHRASES: Final = {
     200: b"OK",
     204: b"No Content",
+    303: b"See Other",
     304: b"Not Modified",
     400: b"Bad Request",
     401: b"Unauthorized",

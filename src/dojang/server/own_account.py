@@ -1,0 +1,210 @@
+"""What a person sees and changes of their own account: sessions, apps, the password.
+
+Everything is done as the person of the browser's session, and only to what is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from dojang.server.accounts import Profile
+from dojang.server.checks.next_step import PASSWORD_ACR
+from dojang.server.ending import (
+    plan_account_end,
+    plan_consent_end,
+    plan_grant_end,
+    plan_session_end,
+)
+from dojang.server.handles import NewHandle
+from dojang.server.interaction import Browser, check_form_key
+from dojang.server.kept_accounts import KeptAccounts
+from dojang.server.model import AuditEvent, Client
+from dojang.server.passwords import check_new_password
+from dojang.server.people import Account, Consent, Grant, R, Session
+from dojang.server.ports import Change, Put
+from dojang.server.sessions import begin_session, find_session, is_alive
+
+if TYPE_CHECKING:
+    from dojang.server.provider import Provider
+
+FORM: Final = "account"  # what the sign-in form of the account page is for
+_KEYS: Final[dict[type, str]] = {
+    Session: "session_id",
+    Consent: "consent_id",
+    Grant: "grant_id",
+}
+
+
+class SignedIn(Struct, frozen=True, kw_only=True):
+    """Who is there. `form` is what their forms are for: those of an earlier session are not."""
+
+    session: Session
+    profile: Profile
+
+    @property
+    def form(self) -> str:
+        return f"{FORM} {self.session.session_id}"
+
+
+class AllowedApp(Struct, frozen=True, kw_only=True):
+    """A client, and what the person allowed it."""
+
+    client: Client
+    consent: Consent
+
+
+class Overview(Struct, frozen=True, kw_only=True):
+    """All that is shown. `has_password`: whether it is kept here, and can be changed."""
+
+    sessions: Sequence[Session]
+    apps: Sequence[AllowedApp]
+    has_password: bool
+
+
+class WrongPassword(Exception):
+    """The present password is not this one."""
+
+
+async def find_person(provider: Provider, browser: Browser) -> SignedIn | None:
+    """Whose session the browser has; None where nobody is signed in. Raises `Unavailable`."""
+    await provider.state.reach_barrier()
+    session = await find_session(provider, browser.session, now=int(provider.clock.now()))
+    profile = await provider.accounts.find_profile(session.account_id) if session else None
+    if session is None or profile is None:
+        return None
+    return SignedIn(session=session, profile=profile)
+
+
+async def sign_in_to_account(
+    provider: Provider, browser: Browser, *, form_key: str, username: str, password: str
+) -> NewHandle | None:
+    """The handle of a new session; None where name and password do not fit.
+
+    Raises `BadForm`, `TooManyAttempts`, `Conflict` and `Unavailable`."""
+    check_form_key(browser, FORM, form_key)
+    proven = await provider.accounts.authenticate(username, password, network=browser.network)
+    if proven is None:
+        return None
+    now = provider.clock.now()
+    begun = begin_session(
+        proven.account_id,
+        amr=proven.amr,
+        acr=PASSWORD_ACR,
+        agent=browser.agent,
+        network=browser.network,
+        now=now,
+    )
+    event = AuditEvent(
+        at=int(now),
+        actor=proven.account_id,
+        action="account.sign_in",
+        target=proven.account_id,
+        detail={"network": browser.network},
+    )
+    await provider.store.commit([*proven.holds, Put(begun.session), event])
+    return begun.handle
+
+
+async def load_overview(provider: Provider, person: SignedIn) -> Overview:
+    """The sessions that live, the present one first, and the apps that are allowed."""
+    now = int(provider.clock.now())
+    account_id = person.session.account_id
+    sessions = [each async for each in _load(provider, Session, account_id) if is_alive(each, now)]
+    sessions.sort(key=lambda each: (each.session_id != person.session.session_id, -each.auth_time))
+    apps = []
+    async for consent in _load(provider, Consent, account_id):
+        client = await provider.state.find_client(consent.client_id)
+        if client is not None:
+            apps.append(AllowedApp(client=client, consent=consent))
+    account = await _find_account(provider, person)
+    has_password = account is not None and account.password is not None
+    return Overview(sessions=sessions, apps=apps, has_password=has_password)
+
+
+async def end_session(provider: Provider, person: SignedIn, session_id: str) -> None:
+    """End one session of the person's; nothing where it is over, or another's. Raises `Conflict`
+    and `Unavailable`, as everything below."""
+    session = await provider.store.find(Session, session_id)
+    if session is None or session.account_id != person.session.account_id:
+        return
+    now = int(provider.clock.now())
+    ended = await plan_session_end(provider, session, now=now)
+    if ended:
+        event = _describe(person, "session.end", session_id, now=now)
+        await provider.store.commit([*ended, event])
+
+
+async def withdraw_app(provider: Provider, person: SignedIn, client_id: str) -> None:
+    """Take back what the person allowed a client, and every token of it."""
+    consent = await provider.store.find(Consent, f"{person.session.account_id} {client_id}")
+    if consent is None:
+        return
+    now = int(provider.clock.now())
+    ended = await plan_consent_end(provider, consent, now=now)
+    event = _describe(person, "consent.withdraw", client_id, now=now)
+    await provider.store.commit([*ended, event])
+
+
+async def sign_out_everywhere(provider: Provider, person: SignedIn) -> None:
+    """End every session of the person, and what apps may do meanwhile (C62)."""
+    now = int(provider.clock.now())
+    account = await _find_account(provider, person)
+    event = _describe(person, "account.sign_out", person.session.account_id, now=now)
+    if account is not None:
+        later = replace(account, version=account.version + 1)
+        await provider.store.commit([*await plan_account_end(provider, later, now=now), event])
+        return
+    changes: list[Change] = [event]
+    async for session in _load(provider, Session, person.session.account_id):
+        changes += await plan_session_end(provider, session, now=now)
+    async for grant in _load(provider, Grant, person.session.account_id):
+        if grant.session_id is None:
+            changes += plan_grant_end(grant, now=now)
+    await provider.store.commit(changes)
+
+
+async def change_password(
+    provider: Provider, person: SignedIn, *, network: str, present: str, new: str
+) -> None:
+    """Another password; every other session and grant of the person ends (C62).
+
+    Raises `BadPassword`, `WrongPassword` and `TooManyAttempts` besides."""
+    accounts = provider.accounts
+    account = await _find_account(provider, person)
+    if account is None or not isinstance(accounts, KeptAccounts):
+        raise WrongPassword
+    check_new_password(new)
+    if await accounts.authenticate(account.username, present, network=network) is None:
+        raise WrongPassword
+    hashed = await accounts.passwords.hash(new)
+    now = int(provider.clock.now())
+    changed = replace(
+        account, password=hashed, password_changed_at=now, version=account.version + 1
+    )
+    ended = await plan_account_end(provider, changed, now=now, spare=person.session.session_id)
+    event = _describe(person, "account.change_password", account.account_id, now=now)
+    await provider.store.commit([*ended, event])
+
+
+async def _find_account(provider: Provider, person: SignedIn) -> Account | None:
+    """None where the application that this server is part of keeps the people."""
+    if not isinstance(provider.accounts, KeptAccounts):
+        return None
+    return await provider.store.find(Account, person.session.account_id)
+
+
+async def _load(provider: Provider, kind: type[R], account_id: str) -> AsyncIterator[R]:
+    """All of a person's, a page at a time."""
+    after = ""
+    while page := await provider.store.list_by(kind, "account_id", account_id, after=after):
+        for record in page:
+            yield record
+        after = getattr(page[-1], _KEYS[kind])
+
+
+def _describe(person: SignedIn, action: str, target: str, *, now: int) -> AuditEvent:
+    return AuditEvent(at=now, actor=person.session.account_id, action=action, target=target)
