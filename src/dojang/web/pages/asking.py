@@ -43,13 +43,13 @@ async def draw_question(
         "form_key": visit.browser.make_form_key(interaction_id),
         "recipient": describe_recipient(asked.checked),
     }
-    targets = (asked.checked.addressed.target.uri,)
+    target = asked.checked.addressed.target.uri
     language = visit.choose_language(request.ui_locales)
     if asked.step is Step.SIGN_IN:
         return site.artist.draw(
             "sign_in.html",
             language,
-            targets=targets,
+            target=target,
             username=request.login_hint or "" if username is None else username,
             failed=asked.failed,
             **shared,
@@ -59,7 +59,7 @@ async def draw_question(
     return site.artist.draw(
         "consent.html",
         language,
-        targets=targets,
+        target=target,
         person=claims.get("preferred_username") or claims.get("name") or asked.account_id,
         wanted=asked.checked.wanted,
         claims=find_single_claims(asked.checked),

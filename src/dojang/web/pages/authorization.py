@@ -134,7 +134,6 @@ def _lead_to_client(site: Site, visit: Visit, outcome: Redirected) -> Response:
     return site.artist.draw(
         "form_post.html",
         visit.language,
-        targets=(target.uri,),
         own=own,
         script=True,
         target=target.uri,

@@ -4,7 +4,6 @@ never needs it."""
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -40,12 +39,12 @@ class Artist:
         language: str,
         *,
         status: int = 200,
-        targets: Sequence[str] = (),
+        target: str | None = None,
         own: Headers = (),
         script: bool = False,
         **values: Any,
     ) -> Response:
-        """The page of a template. `targets` are where its forms may lead besides this server;
+        """The page of a template. `target` is where its form may lead besides this server;
         `own` are headers that no other answer has."""
         text = (
             _load_environment()
@@ -56,11 +55,12 @@ class Artist:
                 base=self.base,
                 host=self._host,
                 assets=load_assets().paths,
+                target=target,
                 submit_script=SUBMIT,
                 **values,
             )
         )
-        policy = build_content_policy(targets, script=SUBMIT_HASH if script else None)
+        policy = build_content_policy(target, script=SUBMIT_HASH if script else None)
         headers = ((b"content-security-policy", policy), *own)
         return Response(status, (HTML, *self._safe), text.encode(), headers)
 

@@ -3,8 +3,6 @@ nothing is kept (C42, C43, C113)."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
@@ -21,7 +19,6 @@ _FIXED: Final[Headers] = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-_HOST: Final = re.compile(r"[A-Za-z0-9.-]+")
 
 
 @cache
@@ -30,14 +27,15 @@ def build_safe_headers(*, secure: bool) -> Headers:
     return (*_FIXED, _HSTS) if secure else _FIXED
 
 
-def build_content_policy(targets: Sequence[str] = (), *, script: str | None = None) -> bytes:
-    """The Content-Security-Policy of a page (CSP 3). `targets` are addresses that its forms may
-    lead to, of which only the origin is told; `script` is the hash of the one that may run.
+def build_content_policy(target: str | None = None, *, script: str | None = None) -> bytes:
+    """The Content-Security-Policy of a page (CSP 3). `target` is where its form may lead besides
+    this server; `script` is the hash of the one that may run.
 
-    Chromium holds a redirect that follows a form against `form-action` too: the client's address
-    is named on every page whose form may end there.
+    Chromium holds every redirect that follows a form against `form-action`, those of the client
+    after ours included. Where the client leads on to is its own affair, so what is told is less
+    than its origin.
     """
-    allowed = " ".join(dict.fromkeys(("'self'", *map(find_source, targets))))
+    allowed = " ".join(("'self'", *(find_sources(target) if target else ())))
     return (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; "
         + (f"script-src '{script}'; " if script else "")
@@ -45,11 +43,16 @@ def build_content_policy(targets: Sequence[str] = (), *, script: str | None = No
     ).encode("ascii")
 
 
-def find_source(uri: str) -> str:
-    """The source expression (CSP 3 §2.3.1) that covers a redirect URI: its origin, or its scheme
-    where a host cannot be written there, as an IPv6 address cannot."""
+def find_sources(uri: str) -> tuple[str, ...]:
+    """The source expressions (CSP 3 §2.3.1) of a redirect URI and of what may lie behind it: the
+    web; this machine, for an application that listens on it; or a scheme of the application's own.
+    """
     parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or ""):
-        return f"{parts.scheme}:"
-    port = "" if parts.port is None else f":{parts.port}"
-    return f"{parts.scheme}://{parts.hostname}{port}"
+    if parts.scheme == "https":
+        return ("https:",)
+    if parts.scheme != "http":
+        return (f"{parts.scheme}:",)
+    if ":" in (parts.hostname or ""):  # an IPv6 address cannot be written there
+        return ("http:", "https:")
+    names = dict.fromkeys((parts.hostname, "127.0.0.1", "localhost"))
+    return (*(f"http://{name}:*" for name in names), "https:")

@@ -74,7 +74,7 @@ def _ask(
     return site.artist.draw(
         "logout.html",
         _choose_language(visit, parameters),
-        targets=(target.uri,) if target else (),
+        target=target.uri if target else None,
         own=visit.own,
         action=site.artist.base + LOGOUT,
         account=site.artist.base + ACCOUNT,
