@@ -6,7 +6,10 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from dojang.oauth.pkce import build_challenge
+from dojang.server.people import Session
+from dojang.server.sessions import find_session
 from dojang.testing.inline import run
+from tests.server.front_door import read
 from tests.server.people.world import CALLBACK, PASSWORD, VERIFIER, World
 from tests.web.pages.visitor import Page, Visitor
 
@@ -63,14 +66,15 @@ class House(World):
 
     def take_tokens(self, visitor: Visitor | None = None, **parameters: str | None) -> Any:
         """The tokens of the person, as the client gets them."""
-        from tests.server.front_door import read
-
         response = self.redeem(self.sign_in_for_app(visitor, **parameters).answer["code"])
         assert response.status == 200, response.body
         return read(response)
 
-    def find_session_of(self, visitor: Visitor) -> Any:
-        from dojang.server.sessions import find_session
+    def pass_time(self, seconds: int) -> None:
+        self.issuer.clock.move_to(self.issuer.clock.now() + seconds)
 
+    def find_session_of(self, visitor: Visitor) -> Session:
         cookie = visitor.cookies.get("__Host-dojang-session")
-        return run(find_session(self.issuer.provider, cookie, now=self.now))
+        session = run(find_session(self.issuer.provider, cookie, now=self.now))
+        assert session is not None
+        return session

@@ -153,4 +153,4 @@ class Visitor:
             if location is None or not location.startswith("/"):
                 return page
             page = self.send("GET", location)
-        raise AssertionError(f"a circle at {location}")
+        raise AssertionError(page.headers)
