@@ -42,18 +42,23 @@ class House(World):
     def build_target(self, **parameters: str | None) -> str:
         return "/authorize?" + urlencode(self.build_request(**parameters))
 
-    def arrive(self, visitor: Visitor | None = None, **parameters: str | None) -> Page:
+    def arrive(self, visitor: Visitor | None = None, /, **parameters: str | None) -> Page:
         """Where a client's request leads to."""
         return (visitor or self.hong).open(self.build_target(**parameters))
 
     def enter(
-        self, page: Page, username: str = "hong", password: str = PASSWORD, **more: Any
+        self,
+        page: Page,
+        username: str = "hong",
+        password: str = PASSWORD,
+        *,
+        visitor: Visitor | None = None,
     ) -> Page:
-        visitor = more.get("visitor") or self.hong
-        result: Page = visitor.press(page, "sign_in", username=username, password=password)
-        return result
+        """Fill in the sign-in page."""
+        visitor = visitor or self.hong
+        return visitor.press(page, "sign_in", username=username, password=password)
 
-    def sign_in_for_app(self, visitor: Visitor | None = None, **parameters: str | None) -> Page:
+    def sign_in_for_app(self, visitor: Visitor | None = None, /, **parameters: str | None) -> Page:
         """All the way to the redirect to the client."""
         visitor = visitor or self.hong
         page = self.arrive(visitor, **parameters)
@@ -64,7 +69,7 @@ class House(World):
         assert page.status == 303 or page.list_tags("script"), page.html
         return page
 
-    def take_tokens(self, visitor: Visitor | None = None, **parameters: str | None) -> Any:
+    def take_tokens(self, visitor: Visitor | None = None, /, **parameters: str | None) -> Any:
         """The tokens of the person, as the client gets them."""
         response = self.redeem(self.sign_in_for_app(visitor, **parameters).answer["code"])
         assert response.status == 200, response.body

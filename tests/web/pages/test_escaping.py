@@ -70,6 +70,14 @@ def check(page: Page, forms: int | None = None) -> None:
         assert len(page.forms) == forms
 
 
+@pytest.fixture(scope="module")
+def house() -> House:
+    """One for all: nothing that is tried here changes it."""
+    house = House()
+    house.hong.press(house.hong.open("/account"), "sign_in", username="hong", password=PASSWORD)
+    return house
+
+
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize(
     "name",
@@ -81,7 +89,6 @@ def check(page: Page, forms: int | None = None) -> None:
 )
 def test_of_a_request(house: House, name: str, payload: str) -> None:
     stranger, known = Visitor(house.issuer), house.hong
-    known.press(known.open("/account"), "sign_in", username="hong", password=PASSWORD)
     for more in ({}, {"response_mode": "form_post"}):
         for visitor in (stranger, known):
             page = house.arrive(visitor, **{**more, name: payload})
@@ -92,13 +99,13 @@ def test_of_a_request(house: House, name: str, payload: str) -> None:
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_of_what_is_typed(house: House, payload: str) -> None:
-    page = house.enter(house.arrive(), payload, payload)
+    visitor = Visitor(house.issuer, (b"user-agent", payload.encode()))
+    page = house.enter(house.arrive(visitor), payload, payload, visitor=visitor)
     assert page.status == 200
     check(page, 1)
     username = page.find("username")
     assert username is not None
     assert username["value"] == payload
-    visitor = Visitor(house.issuer, (b"user-agent", payload.encode()))
     page = visitor.press(visitor.open("/account"), "sign_in", username=payload, password=payload)
     check(page, 1)
     for field in ("action", "form_key", "session_id", "client_id"):
@@ -140,7 +147,6 @@ def test_of_people_and_clients(payload: str) -> None:
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_of_a_logout(house: House, payload: str) -> None:
-    house.sign_in_for_app()
     for name in ("id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"):
         given = {"client_id": "app", name: payload}
         check(house.hong.open("/logout?" + urlencode(given)))

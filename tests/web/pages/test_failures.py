@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from dojang.oauth.http import Request
+from dojang.server.own_account import withdraw_app
 from dojang.server.ports import Conflict
 from dojang.testing import Issuer
 from dojang.web.pages import account, authorization
@@ -60,13 +61,12 @@ def test_a_change_that_others_disturb_is_tried_again(
 ) -> None:
     house.sign_in_for_app()
     tries = []
-    whole = account.withdraw_app
 
     async def stumble(*arguments: object) -> None:
         tries.append(1)
         if len(tries) < account.TRIES:
             raise Conflict("consent", "x")
-        await whole(*arguments)  # type: ignore[arg-type]
+        await withdraw_app(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(account, "withdraw_app", stumble)
     page = house.hong.press(house.hong.open("/account"), "withdraw")
