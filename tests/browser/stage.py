@@ -49,8 +49,14 @@ class App:
             [
                 Route("/callback", {"GET": self._take, "POST": self._take}),
                 Route("/after", {"GET": self._take}),
+                Route("/callback/far", {"GET": self._lead_far, "POST": self._lead_far}),
             ]
         )
+
+    def _lead_far(self, request: Request) -> Response:
+        """On to another origin, as many apps do with what came to their callback."""
+        far = self.after.replace("127.0.0.1", "localhost").encode()
+        return Response(303, ((b"location", far),), b"")
 
     def _take(self, request: Request) -> Response:
         given = request.query if request.method == "GET" else request.body
@@ -59,8 +65,8 @@ class App:
 
 
 class Stage:
-    """The server at `issuer`, a person (hong), and an app that is two clients: `shop` asks for
-    consent, `intranet` is of the house."""
+    """The server at `issuer`, and an app that is two clients: `shop` asks for consent, `intranet`
+    is of the house."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.issuer: Final = f"http://127.0.0.1:{find_free_port()}"
@@ -68,6 +74,12 @@ class Stage:
         self._loop = loop
         self._provider: Provider
         self._servers: list[Server] = []
+        self._people = 0
+
+    def count_people(self) -> int:
+        """One more than the last time."""
+        self._people += 1
+        return self._people
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
@@ -84,7 +96,7 @@ class Stage:
         await self._operate("resource.add", identifier=ORDERS, scopes=["orders:read"])
         await provider.state.reach_barrier()
         sign_in = {
-            "redirect_uris": [self.app.callback],
+            "redirect_uris": [self.app.callback, self.app.callback + "/far"],
             "post_logout_redirect_uris": [self.app.after],
             "scopes": ["openid", "profile", "email", "offline_access"],
             "resources": {ORDERS: ["orders:read"]},
@@ -100,12 +112,6 @@ class Stage:
                 authentication="none",
                 sign_in={**sign_in, "first_party": client_id == "intranet"},
             )
-        await self._operate(
-            "user.add",
-            username="hong",
-            password=PASSWORD,
-            claims={"name": "홍길동", "email": "hong@example.com"},
-        )
         tables = {self.issuer: build_public_routes(provider), self.app.address: self.app.routes}
         for address, table in tables.items():
             port = int(address.rpartition(":")[2])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _FOLDER: Final = Path(__file__).parent / "templates"
-SUBMIT: Final = "document.forms[0].submit()"  # the one script: it spares a press of the button
+SUBMIT: Final = 'document.getElementById("submit").click()'  # the one script: it presses the button
 SUBMIT_HASH: Final = "sha256-" + b64encode(sha256(SUBMIT.encode()).digest()).decode()
 
 
