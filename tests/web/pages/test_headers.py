@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+import dojang.web.pages
 from dojang.testing import Issuer
 from dojang.web.pages.headers import find_sources
 from tests.server.people.world import PASSWORD
@@ -119,6 +121,35 @@ def test_no_script_of_another_origin_reads_a_page(house: House, path: str) -> No
             page = house.hong.send(method, path, b"", (b"origin", origin), asked)
             assert not [name for name in page.headers if name.startswith("access-control")]
             assert "origin" not in page.headers.get("vary", "").lower()
+
+
+PAIRS = (
+    *(("ink", "card", 7), ("ink", "paper", 7), ("soft", "card", 4.5), ("soft", "paper", 4.5)),
+    *(("soft", "fill", 4.5), ("ink", "fill", 7), ("on-strong", "strong", 4.5)),
+    *(("on-strong", "strong-hover", 4.5), ("link", "card", 4.5), ("seal", "card", 4.5)),
+    *(("seal", "fill", 4.5), ("alert-ink", "alert", 4.5), ("note-ink", "note", 4.5)),
+    *(("field", "card", 3), ("focus", "card", 3), ("focus", "paper", 3)),
+)
+
+
+def find_luminance(colour: str) -> float:
+    """WCAG 2.2, relative luminance."""
+    channels = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    red, green, blue = (
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels
+    )
+    luminance: float = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return luminance
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["light", "dark"])
+def test_text_can_be_read(number: int) -> None:
+    style = (Path(dojang.web.pages.__file__ or "").parent / "static" / "pages.css").read_text()
+    block = style.split(":root {")[number + 1].split("}")[0]
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+    for front, back, least in PAIRS:
+        darker, lighter = sorted(map(find_luminance, (colours[front], colours[back])))
+        assert (lighter + 0.05) / (darker + 0.05) >= least, (front, back)
 
 
 def test_style_and_pictures_are_kept_for_good(pages: dict[str, Page], house: House) -> None:
