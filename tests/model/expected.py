@@ -1,0 +1,84 @@
+"""What ought to be true of tokens, in plain Python: who was given what, and what was taken back.
+
+Times are of a monotonic clock.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Token:
+    """`dead_at` is when its end was acknowledged; `refused` says that the view said so once."""
+
+    text: str
+    client: str
+    grant: str
+    jti: str
+    kid: str
+    expires_at: float
+    dead_at: float | None = None
+    refused: bool = False
+
+
+@dataclass(slots=True)
+class Database:
+    """The part of what ought to be true that lies in a database, and goes back with it."""
+
+    dead: dict[str, float] = field(default_factory=dict)
+    disabled: set[str] = field(default_factory=set)
+    issued: set[str] = field(default_factory=set)
+
+
+class Expected:
+    """`tokens` by `jti`. `forked`: an old database is in place, and no epoch has begun since."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, Token] = {}
+        self.database = Database()
+        self.forked = False
+        self.before: Database | None = None  # the right one, while an old one is in its place
+
+    def issue(self, token: Token) -> None:
+        self.tokens[token.jti] = token
+        self.database.issued.add(token.jti)
+
+    def end(self, now: float, **which: str) -> None:
+        """The end of the tokens with this `jti`, `client`, `grant` or `kid` is acknowledged; of all
+        of them without."""
+        for token in self.tokens.values():
+            if all(getattr(token, name) == value for name, value in which.items()):
+                self.database.dead.setdefault(token.jti, now)
+
+    def copy(self) -> Database:
+        return deepcopy(self.database)
+
+    def put_back(self, copied: Database) -> None:
+        """An old copy takes the place of the database, and nobody is told."""
+        if self.before is None:
+            self.before = self.database
+        self.database = deepcopy(copied)
+        self.forked = True
+
+    def undo(self) -> None:
+        """The right database is back."""
+        assert self.before is not None
+        self.database, self.before, self.forked = self.before, None, False
+
+    def begin_epoch(self, copied: Database, now: float) -> None:
+        """A copy is restored as it should be: nothing of before is good."""
+        self.database, self.before, self.forked = deepcopy(copied), None, False
+        self.end(now)
+
+    def dead_at(self, token: Token) -> float | None:
+        """When its end was acknowledged, as far as the present database can know; None while it
+        lives. Of a token that this database never issued nothing is said."""
+        if token.jti not in self.database.issued and self.forked:
+            return None
+        return self.database.dead.get(token.jti)
+
+    def is_good(self, token: Token, now: float) -> bool:
+        """Whether nobody may refuse it."""
+        return not self.forked and token.jti not in self.database.dead and now < token.expires_at

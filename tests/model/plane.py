@@ -1,0 +1,187 @@
+"""The real parts, put together so that anything may befall them: a server on a store in memory, a
+service with a follower and a hybrid verifier, and between the two a channel that misbehaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from typing import Any, Final
+
+from dojang.fetch import FetchFailed, FetchProblem, FetchRequest, FetchResponse, Transport
+from dojang.oauth.errors import Unavailable
+from dojang.resource import (
+    Expect,
+    FeedStatus,
+    Follower,
+    Hybrid,
+    HybridVerifier,
+    Introspection,
+    Local,
+    Refusal,
+    WhenStale,
+)
+from dojang.server.epochs import plan_restore
+from dojang.server.provider import Provider
+from dojang.storage.memory import MemoryStore
+from dojang.testing import Issuer, SettableClock
+from dojang.testing.inline import run
+from dojang.testing.store import SeverableStore
+from dojang.testing.transport import build_inline_routes
+from dojang.web.public import build_public_routes
+
+API: Final = "https://api.test"
+CLIENTS: Final = ("web", "jobs")
+LIFETIME: Final = 600  # seconds that a token is good for
+KEY_SETTLED: Final = 10.0  # seconds of patience with the thread that fetches keys
+
+Channel = Callable[[Transport, FetchRequest], FetchResponse]
+
+
+def deliver(transport: Transport, request: FetchRequest) -> FetchResponse:
+    """Nothing is wrong."""
+    return transport.send(request)
+
+
+class FaultyTransport:
+    """`channel` is what becomes of the next request; `heard` are the answers of before, by URL."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.channel: Channel = deliver
+        self.heard: dict[str, list[FetchResponse]] = {}
+        self._transport = transport
+
+    def send(self, request: FetchRequest) -> FetchResponse:
+        channel, self.channel = self.channel, deliver
+        response = channel(self._transport, request)
+        self.heard.setdefault(request.url, []).append(response)
+        return response
+
+    def fail(self, request: FetchRequest) -> FetchResponse:
+        """What a connection that breaks comes to."""
+        raise FetchFailed(request.host, FetchProblem.CONNECTION)
+
+
+class Plane:
+    """A server at `issuer` and a service, whose wall clock may be off by `skew` seconds."""
+
+    def __init__(self) -> None:
+        self.issuer: Final = Issuer()
+        self.clock: Final = SettableClock(self.issuer.clock.now())  # of the service
+        self.skew = 0.0
+        self.issuer.add_client("service")
+        self.issuer.add_resource(
+            API, ["read"], introspectors=["service"], access_token_lifetime=LIFETIME
+        )
+        for client in CLIENTS:
+            self.issuer.add_client(client, {API: ["read"]})
+        self.start_service()
+
+    @property
+    def provider(self) -> Provider:
+        return self.issuer.provider
+
+    # --- the service ----------------------------------------------------------------------------
+
+    def start_service(self) -> None:
+        """A new process of the service: it knows nothing."""
+        self.feed: FaultyTransport = FaultyTransport(self.issuer.transport)
+        credentials = self.issuer.credentials("service")
+        self.follower = Follower(
+            self.issuer.url,
+            credentials=credentials,
+            transport=self.feed,
+            clock=self.clock,
+            by_hand=True,
+        )
+        asking = Introspection(
+            credentials=credentials, transport=self.issuer.transport, clock=self.clock
+        )
+        local = Local(transport=self.issuer.transport, clock=self.clock)
+        expect = Expect(issuer=self.issuer.url, audience=API, algorithms=["ES256"])
+        self.verifier: HybridVerifier = Hybrid(
+            introspection=asking, local=local, follow=self.follower
+        ).build(expect)
+
+    def poll(self) -> FeedStatus:
+        status = self.follower.poll()
+        self.wait_for_keys()
+        return status
+
+    def wait_for_keys(self) -> None:
+        """Until the key set is not being fetched any more: that is done on another thread."""
+        keys: Any = self.verifier._keys
+        patient_until = time.monotonic() + KEY_SETTLED
+        while keys._fetching:
+            assert time.monotonic() < patient_until
+            time.sleep(0.0005)
+
+    def verify(
+        self, token: str, *, bound: float | None = None, when_stale: WhenStale | None = None
+    ) -> Refusal | Unavailable | None:
+        """What is wrong with a token, as the service sees it; None where it is accepted."""
+        try:
+            self.verifier.verify(token, staleness=bound, when_stale=when_stale)
+        except (Refusal, Unavailable) as refused:
+            return refused
+        finally:
+            self.wait_for_keys()
+        return None
+
+    def introspect(self, token: str) -> bool | None:
+        """Whether the server says that it is active; None where it says nothing."""
+        try:
+            answer: bool = self.issuer.introspect(token, audience=API)["active"]
+        except Unavailable:
+            return None
+        return answer
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def move(self, seconds: float) -> None:
+        self.issuer.clock.move(seconds)
+        self.clock.move(seconds)
+
+    def set_clock(self, skew: float) -> None:
+        """Put the service's wall clock this far from the server's."""
+        before, self.skew = self.skew, skew
+        self.clock._now += skew - before
+
+    # --- the server -----------------------------------------------------------------------------
+
+    def copy_database(self) -> MemoryStore:
+        store = self.provider.store
+        assert isinstance(store, SeverableStore)
+        copied = deepcopy(store._store)
+        assert isinstance(copied, MemoryStore)
+        copied._watchers.clear()
+        return copied
+
+    def start_server(self, database: MemoryStore) -> None:
+        """A new process of the server, on `database`."""
+        key = self.provider.state.keys._encryption_key.secret
+        provider = run(
+            Provider.start(
+                issuer=self.issuer.url,
+                store=SeverableStore(database),
+                clock=self.issuer.clock,
+                key_encryption_key=key,
+            )
+        )
+        provider.feed.close()
+        self.issuer.provider = provider  # type: ignore[misc]
+        self.issuer._register._provider = provider
+        self.issuer.transport._routes = build_inline_routes(build_public_routes(provider))
+
+    def begin_epoch(self, database: MemoryStore) -> None:
+        """What restoring does to a backup."""
+        plan = partial(
+            plan_restore,
+            issuer=self.issuer.url,
+            encryption_key=self.provider.state.keys._encryption_key,
+            clock=self.issuer.clock,
+            actor="local:root",
+            source="backup.db",
+        )
+        run(database.begin_epoch(plan, beyond=self.provider.state.position.epoch))

@@ -1,0 +1,410 @@
+"""The real server, follower and verifier against a few lines that say what ought to be true.
+
+Hypothesis makes up histories: tokens given and taken back in every way, time, faults of the
+channel, processes that end, databases restored and databases put back by hand. The properties are
+those of the model for spin (docs/explanation/model.md). DOJANG_HISTORIES is how many there are.
+"""
+
+import json
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from dojang.fetch import FetchRequest, FetchResponse, Transport
+from dojang.jose import base64url
+from dojang.oauth.errors import Unavailable
+from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
+from dojang.resource import FeedState, Refusal, RefusalReason, WhenStale
+from dojang.server.admin.errors import OperationRefused
+from dojang.storage.memory import MemoryStore
+from dojang.testing import TokenRefused
+from dojang.testing.inline import run
+from tests.model.expected import Database, Expected, Token
+from tests.model.plane import API, CLIENTS, Channel, Plane, deliver
+
+BOUND = 2.0  # seconds that the service lets its view be old
+MOST_TOKENS = 6  # that are looked at
+RECOVERS_IN = 90.0  # seconds after an outage, until every breaker is closed and every pause over
+SMALL_SKEW = 3.0  # seconds: within the leeway of every verifier
+CALM_POLLS = 5
+
+HISTORIES = int(os.environ.get("DOJANG_HISTORIES", "60"))
+
+
+def flip(body: bytes) -> bytes:
+    middle = len(body) // 2
+    return body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
+
+
+class RevocationPlane(RuleBasedStateMachine):
+    """S1 to S4, L1 and L2, and no good token refused outside of an outage."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.plane = Plane()
+        self.expected = Expected()
+        self.copies: list[tuple[MemoryStore, Database]] = []
+        self.whole: MemoryStore | None = None  # the right database, while an old one is in place
+        self.down = False
+        self.troubled_until = 0.0
+        self.furthest = Rev(0, 0)
+
+    @property
+    def now(self) -> float:
+        return self.plane.clock.monotonic()
+
+    # --- tokens given and taken back ------------------------------------------------------------
+
+    @rule(client=st.sampled_from(CLIENTS))
+    def issue(self, client: str) -> None:
+        try:
+            text = self.plane.issuer.token(scopes=["read"], audience=API, client_id=client)
+        except Unavailable:
+            assert self.down or self.expected.forked
+            return
+        except TokenRefused:
+            assert self.expected.forked or client in self.expected.database.disabled
+            return
+        assert self.expected.forked or client not in self.expected.database.disabled
+        head, payload, _ = text.split(".")
+        claims = json.loads(base64url.decode(payload))
+        kid = json.loads(base64url.decode(head))["kid"]
+        lives = claims["exp"] - self.plane.issuer.clock.now()
+        ends_at = self.now + lives
+        self.expected.issue(Token(text, client, claims["grant"], claims["jti"], kid, ends_at))
+
+    @precondition(lambda self: self.expected.tokens)
+    @rule(data=st.data(), what=st.sampled_from(["jti", "client", "grant", "account", "kid"]))
+    def revoke(self, data: st.DataObject, what: str) -> None:
+        token = data.draw(st.sampled_from(sorted(self.expected.tokens.values(), key=_by_jti)))
+        operation, which = {
+            "jti": ("revoke.token", {"jti": token.jti}),
+            "client": ("revoke.client", {"client_id": token.client}),
+            "grant": ("revoke.grant", {"grant": token.grant}),
+            "account": ("revoke.account", {"subject": token.client}),
+            "kid": ("keys.revoke", {"kid": token.kid}),
+        }[what]
+        name = "client" if what == "account" else what
+        self._perform(operation, which, {name: str(getattr(token, name))})
+
+    @rule(client=st.sampled_from(CLIENTS), enabled=st.booleans())
+    def enable_or_disable(self, client: str, enabled: bool) -> None:
+        if not enabled:
+            if self._perform("client.disable", {"client_id": client}, {"client": client}):
+                self.expected.database.disabled.add(client)
+        elif self._perform("client.enable", {"client_id": client}, None):
+            self.expected.database.disabled.discard(client)
+
+    @rule()
+    def revoke_everything(self) -> None:
+        self._perform("revoke.everything", {}, {})
+
+    @rule()
+    def rotate_keys(self) -> None:
+        self._perform("keys.rotate", {"algorithm": "ES256"}, None)
+
+    def _perform(
+        self, operation: str, parameters: dict[str, Any], ends: dict[str, str] | None
+    ) -> bool:
+        """Whether it was acknowledged; then the tokens that `ends` describes are dead."""
+        try:
+            self.plane.issuer.perform(operation, **parameters)
+        except (OperationRefused, Unavailable):
+            return False
+        if ends is not None:
+            self.expected.end(self.now, **ends)
+        return True
+
+    # --- time and processes ---------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([0.5, 1.5, 2.0, 31.0, 400.0, 4000.0]))
+    def wait(self, seconds: float) -> None:
+        self.plane.move(seconds)
+
+    @rule(skew=st.sampled_from([0.0, SMALL_SKEW, -SMALL_SKEW, 3600.0, -3600.0]))
+    def set_clock(self, skew: float) -> None:
+        self.plane.set_clock(skew)
+
+    @rule()
+    def maintain(self) -> None:
+        try:
+            run(self.plane.provider.maintain())
+        except Unavailable:
+            assert self.expected.forked
+
+    @rule()
+    def restart_server(self) -> None:
+        self.plane.start_server(self.plane.copy_database())
+
+    @rule()
+    def restart_service(self) -> None:
+        self.plane.start_service()
+        self.furthest = Rev(0, 0)
+        for token in self.expected.tokens.values():
+            token.refused = False
+
+    @rule(down=st.booleans())
+    def stop_or_start_answering(self, down: bool) -> None:
+        self.plane.issuer.transport._refusing = self.down = down
+        self.troubled_until = self.now + RECOVERS_IN
+
+    # --- databases ------------------------------------------------------------------------------
+
+    @precondition(lambda self: not self.expected.forked and len(self.copies) < 3)
+    @rule()
+    def back_up(self) -> None:
+        self.copies.append((self.plane.copy_database(), self.expected.copy()))
+
+    @precondition(lambda self: self.copies)
+    @rule(data=st.data())
+    def put_back(self, data: st.DataObject) -> None:
+        """By hand, with no word to anybody."""
+        store, known = data.draw(st.sampled_from(self.copies))
+        present = self.plane.copy_database()
+        if store._head == present._head or self.expected.forked:
+            return
+        self.whole = present
+        self.plane.start_server(_copy(store))
+        self.expected.put_back(known)
+
+    @precondition(lambda self: self.whole is not None)
+    @rule()
+    def put_right(self) -> None:
+        """The database that an old one was put in the place of is back, if that wrote nothing."""
+        assert self.whole is not None
+        before = [store._head for store, _ in self.copies]
+        if self.plane.copy_database()._head in before:
+            self.plane.start_server(self.whole)
+            self.expected.undo()
+            self.whole = None
+
+    @precondition(lambda self: self.copies)
+    @rule(data=st.data())
+    def restore(self, data: st.DataObject) -> None:
+        store, known = data.draw(st.sampled_from(self.copies))
+        self._begin_epoch(_copy(store), known)
+
+    def _begin_epoch(self, store: MemoryStore, known: Database) -> None:
+        self.plane.begin_epoch(store)
+        self.plane.start_server(store)
+        self.expected.begin_epoch(known, self.now)
+        self.whole = None
+        self.troubled_until = self.now + RECOVERS_IN
+
+    # --- the feed -------------------------------------------------------------------------------
+
+    @rule()
+    def ask(self) -> None:
+        self._poll(deliver)
+
+    @rule(sent=st.booleans())
+    def lose(self, sent: bool) -> None:
+        def lose(transport: Transport, request: FetchRequest) -> FetchResponse:
+            if sent:
+                transport.send(request)
+            return self.plane.feed.fail(request)
+
+        self._poll(lose)
+
+    @rule(seconds=st.sampled_from([1.0, 2.0, 60.0]))
+    def delay(self, seconds: float) -> None:
+        def delay(transport: Transport, request: FetchRequest) -> FetchResponse:
+            response = transport.send(request)
+            self.plane.move(seconds)
+            return response
+
+        self._poll(delay)
+
+    @rule()
+    def double(self) -> None:
+        def double(transport: Transport, request: FetchRequest) -> FetchResponse:
+            transport.send(request)
+            return transport.send(request)
+
+        self._poll(double)
+
+    @rule(data=st.data(), sent=st.booleans())
+    def replay(self, data: st.DataObject, sent: bool) -> None:
+        def replay(transport: Transport, request: FetchRequest) -> FetchResponse:
+            heard = self.plane.feed.heard.get(request.url)
+            response = transport.send(request) if sent or not heard else None
+            if heard:
+                return heard[data.draw(st.integers(0, len(heard) - 1))]
+            assert response is not None
+            return response
+
+        self._poll(replay)
+
+    @rule(change=st.sampled_from([flip, lambda body: body[:-7], lambda body: body[: len(body) // 3]]))
+    def tamper(self, change: Any) -> None:
+        def tamper(transport: Transport, request: FetchRequest) -> FetchResponse:
+            response = transport.send(request)
+            return response._replace(body=change(response.body)) if response.body else response
+
+        self._poll(tamper)
+
+    @rule()
+    def mix(self) -> None:
+        """The body of an answer of before, under the proof of this one."""
+
+        def mix(transport: Transport, request: FetchRequest) -> FetchResponse:
+            response = transport.send(request)
+            heard = self.plane.feed.heard.get(request.url)
+            return response._replace(body=heard[0].body) if heard else response
+
+        self._poll(mix)
+
+    def _poll(self, channel: Channel) -> None:
+        feed = self.plane.feed
+        feed.channel = channel
+        before, asked_at = self.plane.follower.proof.at, self.now
+        status = self.plane.poll()
+        feed.channel = deliver
+        proven_at = self.plane.follower.proof.at
+        # Nothing counts from later than the question, and what counts is what the server has (S4).
+        assert proven_at in (before, asked_at, float("-inf")) or proven_at >= asked_at
+        if status.failure is None and proven_at >= asked_at:
+            assert self._find_digest() == self.plane.follower._feed.digest
+
+    def _find_digest(self) -> bytes | None:
+        """What the server's record of facts has where the follower is."""
+        position = self.plane.follower.position
+        present = self.plane.copy_database()
+        head = present._head.position
+        if head.rev == position:
+            return head.digest
+        digests = [fact.digest for fact in present._facts if fact.rev == position]
+        return digests[0] if digests else None
+
+    @rule()
+    def calm(self) -> None:
+        """Faults end, operators mend what is broken: what must happen at last (L1, L2)."""
+        self.plane.issuer.transport._refusing = self.down = False
+        if self.expected.forked:
+            self._poll(deliver)
+            self._poll(deliver)
+            self._poll(deliver)
+            self._begin_epoch(self.plane.copy_database(), self.expected.copy())
+        self.plane.set_clock(0.0)
+        self.plane.move(RECOVERS_IN)
+        for _ in range(CALM_POLLS):
+            self._poll(deliver)
+        status = self.plane.follower.status()
+        assert (status.state, status.age) == (FeedState.FRESH, 0.0), status
+        assert self.plane.follower.position == self.plane.provider.state.position.rev
+        for client in set(CLIENTS) - self.expected.database.disabled:
+            self.issue(client)
+            *_, token = self.expected.tokens.values()
+            decided = self._count_decided()
+            assert self.plane.verify(token.text) is None
+            assert self._count_decided() == decided + 1  # by the view: nobody was asked
+
+    def _count_decided(self) -> int:
+        status = self.plane.verifier.feed_status()
+        assert status is not None
+        return status.decided
+
+    # --- what must be true ----------------------------------------------------------------------
+
+    @invariant()
+    def never_goes_back(self) -> None:
+        assert self.plane.follower.position >= self.furthest
+        self.furthest = self.plane.follower.position
+
+    @invariant()
+    def a_fork_that_the_follower_sees_stops_the_server(self) -> None:
+        if self.plane.follower.exchange.went_back and not self.down:
+            for _ in range(3):  # a lease of its own first, perhaps
+                self._poll(deliver)
+            assert not self.plane.provider.state.is_whole or not self._sees_fork()
+
+    def _sees_fork(self) -> bool:
+        follower, head = self.plane.follower, self.plane.copy_database()._head.position
+        if follower.position.epoch != head.epoch:
+            return follower.position.epoch > head.epoch
+        return self._find_digest() not in (None, follower._feed.digest) or (
+            follower.position.number > head.head
+        )
+
+    @invariant()
+    def tokens_are_what_they_ought_to_be(self) -> None:
+        for token in list(self.expected.tokens.values())[-MOST_TOKENS:]:
+            self.check_introspection(token)
+            self.check_service(token, bound=None, when_stale=None)
+            self.check_service(token, bound=0.0, when_stale=None)
+            self.check_service(token, bound=BOUND, when_stale=WhenStale.REFUSE)
+
+    def check_introspection(self, token: Token) -> None:
+        active = self.plane.introspect(token.text)
+        if not self.plane.provider.state.is_whole:
+            assert active is None
+        if active is True:
+            assert self.expected.dead_at(token) is None  # S3
+        if active is False:
+            assert not self.expected.is_good(token, self.now)
+        if active is None:
+            assert self.down or self.expected.forked
+
+    def check_service(
+        self, token: Token, *, bound: float | None, when_stale: WhenStale | None
+    ) -> None:
+        age = self.now - self.plane.follower.proof.at
+        wrong = self.plane.verify(token.text, bound=bound, when_stale=when_stale)
+        limit = BOUND if bound is None else bound
+        if wrong is None:
+            dead_at = self.expected.dead_at(token)
+            assert dead_at is None or self.now - dead_at < limit  # S1
+            assert not token.refused  # S2
+        elif isinstance(wrong, Refusal):
+            token.refused = token.refused or wrong.reason is RefusalReason.REVOKED
+            assert not self._may_rely_on(token), wrong
+        else:
+            asked = age >= limit
+            assert asked or self._lacks_key(token)
+            troubled = self.down or self.expected.forked or self.now < self.troubled_until
+            refuses = when_stale is WhenStale.REFUSE
+            assert refuses or troubled or not self._may_rely_on(token), wrong
+
+    def _may_rely_on(self, token: Token) -> bool:
+        """Whether no service may refuse it: it is good, and the clock and the keys are right."""
+        return (
+            self.expected.is_good(token, self.now + 2 * SMALL_SKEW)
+            and abs(self.plane.skew) <= SMALL_SKEW
+            and not self._lacks_key(token)
+        )
+
+    def _lacks_key(self, token: Token) -> bool:
+        keys = self.plane.verifier._keys.keys
+        return keys is None or token.kid not in keys.kids
+
+
+def _by_jti(token: Token) -> str:
+    return token.jti
+
+
+def _copy(store: MemoryStore) -> MemoryStore:
+    from copy import deepcopy
+
+    return deepcopy(store)
+
+
+RevocationPlane.TestCase.settings = settings(
+    max_examples=HISTORIES,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize="DOJANG_HISTORIES" not in os.environ,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+
+
+@pytest.mark.proves("F6", "F15", "C91", "C92", "V3", "K6")
+class TestRevocationPlane(RevocationPlane.TestCase):  # type: ignore[misc, name-defined]
+    pass
+
+
+assert FIRST_DIGEST
