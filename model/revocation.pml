@@ -748,7 +748,7 @@ inline apply(slot) {
     answers[slot].at.epoch && SAME_UP_TO(follower.at, answers[slot].at)));
   copy(follower.at, answers[slot].at);
 #ifdef KEYS
-#ifdef UNFETCHED
+#if defined(UNFETCHED) || defined(BROKEN_KEYS_APART)
   if
   :: follower.kids = answers[slot].kids
   :: follower.kids -> skip /* the key set could not be fetched */

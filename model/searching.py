@@ -68,7 +68,7 @@ def search(run: Run, *, tell: bool = False) -> Outcome:
 
 def _build_compiler_call(run: Run) -> list[str]:
     what = [f"-DNFAIR={-(-(PROCESSES + 2) // 4)}"] if run.claim else ["-DSAFETY"]
-    options = ["-O2", "-w", "-DCOLLAPSE", f"-DMEMLIM={MEGABYTES}"]
+    options = ["-O1", "-w", "-DCOLLAPSE", f"-DMEMLIM={MEGABYTES}"]
     return ["cc", *options, *what, "-o", "pan", "pan.c"]
 
 

@@ -62,9 +62,11 @@ class Expected:
         self.database = deepcopy(copied)
         self.forked = True
 
-    def undo(self) -> None:
-        """The right database is back."""
+    def undo(self, now: float) -> None:
+        """The right database is back, and bounds count from now: the old one could prove that
+        nothing had happened."""
         assert self.before is not None
+        self.before.dead = dict.fromkeys(self.before.dead, now)
         self.database, self.before, self.forked = self.before, None, False
 
     def begin_epoch(self, copied: Database, now: float) -> None:

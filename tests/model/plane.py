@@ -3,6 +3,7 @@ service with a follower and a hybrid verifier, and between the two a channel tha
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -69,7 +70,9 @@ class Plane:
     def __init__(self) -> None:
         self.issuer: Final = Issuer()
         self.clock: Final = SettableClock(self.issuer.clock.now())  # of the service
+        self.loop: Final = asyncio.new_event_loop()
         self.skew = 0.0
+        self.noted_epoch = 1  # beside the key-encryption key
         self.issuer.add_client("service")
         self.issuer.add_resource(
             API, ["read"], introspectors=["service"], access_token_lifetime=LIFETIME
@@ -77,6 +80,11 @@ class Plane:
         for client in CLIENTS:
             self.issuer.add_client(client, {API: ["read"]})
         self.start_service()
+
+    @property
+    def view_key(self) -> bytes:
+        """What tags are made with."""
+        return self.provider.feed._view_key
 
     @property
     def provider(self) -> Provider:
@@ -96,7 +104,10 @@ class Plane:
             by_hand=True,
         )
         asking = Introspection(
-            credentials=credentials, transport=self.issuer.transport, clock=self.clock
+            credentials=credentials,
+            transport=self.issuer.transport,
+            async_transport=self.issuer.async_transport,
+            clock=self.clock,
         )
         local = Local(transport=self.issuer.transport, clock=self.clock)
         expect = Expect(issuer=self.issuer.url, audience=API, algorithms=["ES256"])
@@ -122,7 +133,10 @@ class Plane:
     ) -> Refusal | Unavailable | None:
         """What is wrong with a token, as the service sees it; None where it is accepted."""
         try:
-            self.verifier.verify(token, staleness=bound, when_stale=when_stale)
+            if bound is None:
+                self.loop.run_until_complete(self.verifier.verify_async(token))
+            else:
+                self.verifier.verify(token, staleness=bound, when_stale=when_stale)
         except (Refusal, Unavailable) as refused:
             return refused
         finally:
@@ -136,6 +150,9 @@ class Plane:
         except Unavailable:
             return None
         return answer
+
+    def close(self) -> None:
+        self.loop.close()
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -184,4 +201,4 @@ class Plane:
             actor="local:root",
             source="backup.db",
         )
-        run(database.begin_epoch(plan, beyond=self.provider.state.position.epoch))
+        self.noted_epoch = run(database.begin_epoch(plan, beyond=self.noted_epoch)).epoch
