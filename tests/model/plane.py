@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from typing import Any, Final
 
-from dojang.fetch import FetchFailed, FetchProblem, FetchRequest, FetchResponse, Transport
 from dojang.oauth.errors import Unavailable
 from dojang.resource import (
     Expect,
@@ -31,37 +29,12 @@ from dojang.testing.inline import run
 from dojang.testing.store import SeverableStore
 from dojang.testing.transport import build_inline_routes
 from dojang.web.public import build_public_routes
+from tests.model.channel import FaultyTransport
 
 API: Final = "https://api.test"
 CLIENTS: Final = ("web", "jobs")
 LIFETIME: Final = 600  # seconds that a token is good for
 KEY_SETTLED: Final = 10.0  # seconds of patience with the thread that fetches keys
-
-Channel = Callable[[Transport, FetchRequest], FetchResponse]
-
-
-def deliver(transport: Transport, request: FetchRequest) -> FetchResponse:
-    """Nothing is wrong."""
-    return transport.send(request)
-
-
-class FaultyTransport:
-    """`channel` is what becomes of the next request; `heard` are the answers of before, by URL."""
-
-    def __init__(self, transport: Transport) -> None:
-        self.channel: Channel = deliver
-        self.heard: dict[str, list[FetchResponse]] = {}
-        self._transport = transport
-
-    def send(self, request: FetchRequest) -> FetchResponse:
-        channel, self.channel = self.channel, deliver
-        response = channel(self._transport, request)
-        self.heard.setdefault(request.url, []).append(response)
-        return response
-
-    def fail(self, request: FetchRequest) -> FetchResponse:
-        """What a connection that breaks comes to."""
-        raise FetchFailed(request.host, FetchProblem.CONNECTION)
 
 
 class Plane:
