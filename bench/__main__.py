@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.endpoints import measure_endpoints
-from bench.figures import FIGURES, PROCESS, SERVER, Measured, find_figures
+from bench.figures import FIGURES, PLANE, PROCESS, SERVER, Measured, find_figures
 from bench.hybrid import measure_hybrid
 from bench.install import install_node_peers, install_python_peers, node_versions
 from bench.machine import BenchBroken, describe_machine, describe_versions
@@ -99,9 +99,7 @@ def main(arguments: Sequence[str]) -> int:
     versions: dict[str, str] = {}
     broken = ""
     try:
-        python = install_python_peers()
-        install_node_peers()
-        versions = {**describe_versions(python), **node_versions()}
+        versions = _install(wanted)
         with tempfile.TemporaryDirectory(prefix="dojang-bench-") as folder:
             for one in measure(wanted, plan, Path(folder)):
                 measured.append(one)
@@ -124,6 +122,15 @@ def main(arguments: Sequence[str]) -> int:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(report + "\n")
     return 1 if broken else 0
+
+
+def _install(wanted: frozenset[str]) -> dict[str, str]:
+    """Install the peers that the wanted figures need; versions of all that takes part."""
+    if wanted <= {figure.name for figure in PLANE}:
+        return describe_versions(Path(sys.executable))
+    python = install_python_peers()
+    install_node_peers()
+    return {**describe_versions(python), **node_versions()}
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -83,10 +83,12 @@ def describe_versions(python: Path) -> dict[str, str]:
 
 
 _ASK_VERSIONS = """
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from cryptography.hazmat.backends.openssl.backend import backend
 for name in ("cryptography", "msgspec", "pybase64", "pyjwt", "joserfc"):
-    print(name, version(name))
+    with suppress(PackageNotFoundError):  # where no peer is measured
+        print(name, version(name))
 print("openssl", backend.openssl_version_text())
 """
 _ASK_OWN = """

@@ -1,7 +1,7 @@
 /* The revocation plane: an issuer and its database, a follower of its feed, a verifier.
  *
- * What is modelled, what is left out and what spin found is told in docs/explanation/model.md;
- * `./run model` runs every configuration. Configurations are made by switches:
+ * spin -a -DSAFETY model/revocation.pml && cc -O2 -DSAFETY -o pan pan.c && ./pan looks at every
+ * history of a configuration. Configurations are made by switches:
  *
  *   CHANNEL   answers are lost, delayed, doubled, reordered and replayed
  *   CRASH     a node is killed and started again

@@ -41,11 +41,17 @@ def environment(**extra: str) -> dict[str, str]:
     return {**kept, "COLUMNS": "200", **extra}
 
 
-def dojang(*arguments: str, cwd: Path, stdin: str = "", env: dict[str, str] | None = None) -> Done:
+def dojang(
+    *arguments: str,
+    cwd: Path,
+    stdin: str = "",
+    env: dict[str, str] | None = None,
+    program: str = DOJANG,
+) -> Done:
     """Run a command to its end."""
     return Done(
         subprocess.run(
-            [DOJANG, *arguments],
+            [program, *arguments],
             cwd=cwd,
             env=environment(**(env or {})),
             input=stdin,
@@ -68,10 +74,11 @@ def find_free_ports(count: int) -> list[int]:
 
 
 class Installation:
-    """What `dojang init` made, and its server while it runs."""
+    """What `dojang init` made, and its server while it runs. `program` is the command line."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, program: str = DOJANG) -> None:
         self.directory = directory
+        self.program = program
         self.public, self.management = find_free_ports(2)
         self.issuer = f"http://127.0.0.1:{self.public}"
         self.made = self.run(
@@ -84,7 +91,7 @@ class Installation:
         self._server: subprocess.Popen[str] | None = None
 
     def run(self, *arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Done:
-        return dojang(*arguments, cwd=self.directory, stdin=stdin, env=env)
+        return dojang(*arguments, cwd=self.directory, stdin=stdin, env=env, program=self.program)
 
     def must(self, *arguments: str, stdin: str = "") -> dict[str, Any]:
         """A command that succeeds, and its JSON."""
@@ -92,10 +99,10 @@ class Installation:
         assert done.code == 0, done.err
         return done.json()
 
-    def start(self, command: Sequence[str] = (DOJANG,)) -> None:
+    def start(self, command: Sequence[str] = ()) -> None:
         """Serve, and come back when it does."""
         server = subprocess.Popen(
-            [*command, "serve"],
+            [*(command or (self.program,)), "serve"],
             cwd=self.directory,
             env=environment(),
             stdout=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
@@ -60,20 +60,28 @@ def find_owner() -> pwd.struct_passwd | None:
 class PostgresCluster:
     """A server with its own data directory, on loopback and on a unix socket in `home`."""
 
-    def __init__(self, programs: Path, *, standby_of: "PostgresCluster | None" = None) -> None:
+    def __init__(
+        self,
+        programs: Path,
+        *,
+        standby_of: "PostgresCluster | None" = None,
+        home: Path | None = None,
+        initdb: Sequence[str] = (),
+    ) -> None:
         self._programs = programs
         self._owner = find_owner()
         self._server: subprocess.Popen[bytes] | None = None
         self._names = iter(range(1, 1_000_000))
         self.last_database = ""
-        self.home = Path(tempfile.mkdtemp(prefix="dojang-pg-"))
+        self.home = home or Path(tempfile.mkdtemp(prefix="dojang-pg-"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         if self._owner:
             os.chown(self.home, self._owner.pw_uid, self._owner.pw_gid)
         if standby_of is None:
-            self._run("initdb", "-D", str(self._data), "-U", "dojang", "-A", "trust", "-E", "UTF8")
+            options = ["-U", "dojang", "-A", "trust", "-E", "UTF8", *initdb]
+            self._run("initdb", "-D", str(self._data), *options)
         else:
             source = ["-h", "127.0.0.1", "-p", str(standby_of.port), "-U", "dojang"]
             self._run("pg_basebackup", "-D", str(self._data), "-R", "-c", "fast", *source)
@@ -147,6 +155,10 @@ class PostgresCluster:
         self._signal(signal.SIGKILL)
         self._server.wait(PATIENCE)
         self._server = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._server is not None and self._server.poll() is None
 
     def freeze(self) -> None:
         """SIGSTOP to every process: connections stay open and nobody answers."""
@@ -247,11 +259,12 @@ class PostgresCluster:
 
     def remove(self) -> None:
         """End it without ceremony and delete its files."""
-        if self._server is not None:
+        if self.is_running:
+            assert self._server is not None
             self.thaw()
             self._signal(signal.SIGQUIT)
             self._server.wait(PATIENCE)
-        shutil.rmtree(self.home)
+        shutil.rmtree(self.home, ignore_errors=self.home.is_mount())
 
 
 def require_programs() -> Path:

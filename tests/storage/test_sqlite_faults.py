@@ -50,6 +50,7 @@ async def commit_many(store: Store, prefix: str) -> list[object]:
     )
 
 
+@pytest.mark.proves("F13")
 async def test_a_full_disk_refuses_and_space_brings_it_back(store: Store, tmp_path: Path) -> None:
     await store.commit([PutClient(make_client("before")), make_fact("t"), EVENT])
     before = await store.position()

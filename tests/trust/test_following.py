@@ -16,13 +16,23 @@ from dojang.fetch import FetchRequest, FetchResponse
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import FactKind
 from dojang.testing import SettableClock
+from dojang.trust import follower as follower_module
 from dojang.trust.credentials import ClientSecretBasic
+from dojang.trust.feed_loop import FeedLoop
 from dojang.trust.feed_pace import Pace
 from dojang.trust.feed_status import FeedState
 from dojang.trust.follower import Follower
 from tests.scripted_issuer import ScriptedIssuer
 
+BEFORE: list[threading.Thread] = []
 PATIENCE = 20  # seconds until a test gives up on something that does not happen
+
+
+@pytest.fixture(autouse=True)
+def loop_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Followers that other tests left behind keep the thread of theirs alive."""
+    BEFORE[:] = find_threads()
+    monkeypatch.setattr(follower_module, "FEED_LOOP", FeedLoop())
 
 
 @pytest.fixture
@@ -49,8 +59,13 @@ def until(happened: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
+def find_threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "dojang-feed"]
+
+
 def count_threads() -> int:
-    return sum(each.name == "dojang-feed" for each in threading.enumerate())
+    """Those that were not there before the test."""
+    return sum(each not in BEFORE for each in find_threads())
 
 
 @pytest.mark.proves("V3")
@@ -197,6 +212,7 @@ SCRIPT = """
 import os, sys, time
 from dojang.oauth.revocation_fact import FactKind
 from dojang.testing import SettableClock
+from dojang.trust import follower as follower_module
 from dojang.trust.credentials import ClientSecretBasic
 from dojang.trust.follower import Follower
 from tests.scripted_issuer import ScriptedIssuer

@@ -137,7 +137,7 @@ class Feed:
     async def answer(self, lease: LeaseClaims, asked: Question) -> Body:
         """What to tell, now or when there is something. Raises `Unavailable`."""
         asked_at = Place(asked.rev, asked.digest)
-        if asked.hold and not self._holds.closed and asked_at == self._answers.end:
+        if asked.hold and asked_at == self._answers.end:
             self._watch()
             self._tell_news()  # those who wait on from before know less than who waits from now
             if self._hints != self._followed:

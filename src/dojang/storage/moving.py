@@ -11,7 +11,7 @@ A process that dies in between leaves the mark. Asked again, it goes on from wha
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -58,6 +58,7 @@ TABLES: Final = (
     _Table("audit", statements.AUDIT_COLUMNS, "number"),
     _Table("replay", "entry, until", "entry"),
 )
+BOOLEAN: Final = 16  # the number of its type, in every PostgreSQL
 BETWEEN_REPORTS: Final = 10_000  # rows
 READ_TOGETHER: Final = 5_000  # rows
 
@@ -171,7 +172,8 @@ async def _copy(task: _Task) -> None:
     for table in TABLES:
         total = _count(source, table)
         columns = table.columns.split(", ")
-        with closing(_read(source, table)) as written:
+        truths = await _find_truths(target, table)
+        with closing(_read(source, table, truths)) as written:
             rows = _report(written, f"copying {table.name}", total, progress)
             await target.copy_records_to_table(table.name, records=rows, columns=columns)
     head = _read_head(source)._replace(lineage=await find_lineage(target))
@@ -192,7 +194,8 @@ async def _compare(task: _Task, *, otherwise: Exception) -> Moved:
         if await target.fetchval(f"SELECT count(*) FROM {table.name}") != total:
             raise otherwise
         query = f"SELECT {table.columns} FROM {table.name} ORDER BY {table.order}"
-        with closing(_read(source, table)) as written:
+        truths = await _find_truths(target, table)
+        with closing(_read(source, table, truths)) as written:
             rows = _report(written, f"checking {table.name}", total, progress)
             async for record in target.cursor(query, prefetch=READ_TOGETHER):
                 row = tuple(record)
@@ -208,14 +211,27 @@ def _count(source: sqlite3.Connection, table: _Table) -> int:
     return int(count)
 
 
-def _read(source: sqlite3.Connection, table: _Table) -> Generator[Row]:
+def _read(
+    source: sqlite3.Connection, table: _Table, truths: Collection[str]
+) -> Generator[Row, None, None]:
+    """The rows as PostgreSQL holds them: `truths` are its boolean columns, which are numbers in
+    SQLite."""
     rows = source.execute(f"SELECT {table.columns} FROM {table.name} ORDER BY {table.order}")
-    if table.name != "clients":
-        yield from rows
-        return
-    enabled = table.columns.split(", ").index("enabled")
+    places = [place for place, name in enumerate(table.columns.split(", ")) if name in truths]
     for row in rows:
-        yield (*row[:enabled], bool(row[enabled]), *row[enabled + 1 :])
+        values = list(row)
+        for place in places:
+            values[place] = bool(values[place])
+        yield tuple(values)
+
+
+async def _find_truths(target: Connection, table: _Table) -> set[str]:
+    rows = await target.fetch(
+        "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND atttypid = $2",
+        table.name,
+        BOOLEAN,
+    )
+    return {str(row[0]) for row in rows}
 
 
 def _report(rows: Iterator[Row], what: str, total: int, progress: Progress) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from random import uniform
+from random import SystemRandom
 from typing import Final
 
 from dojang.oauth.feed import DEFAULT_HOLD, LONGEST_HOLD
@@ -14,6 +14,8 @@ LONGEST_PAUSE: Final = 5.0
 SHORTEST_PATIENCE: Final = 0.25  # for the way there and back, beyond the hold
 LONGEST_PATIENCE: Final = 10.0
 EARLY_PAUSE: Final = 0.01
+
+_RANDOM: Final = SystemRandom()  # a forked child must not pause as its parent does
 
 
 class Pace:
@@ -64,7 +66,7 @@ class Pace:
         self.failures = 0
         if news or left <= 0:
             self._early = 0
-            return uniform(0.5, 1.5) * pause if news else 0.0  # noqa: S311
+            return _RANDOM.uniform(0.5, 1.5) * pause if news else 0.0
         self._early += 1
         return min(left, EARLY_PAUSE * 2.0 ** min(self._early, 8))
 
@@ -72,4 +74,4 @@ class Pace:
         """The pause after a question without a good answer."""
         self.failures += 1
         longest = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2.0 ** min(self.failures, 8))
-        return uniform(0.5, 1.0) * longest  # noqa: S311
+        return _RANDOM.uniform(0.5, 1.0) * longest
