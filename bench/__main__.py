@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.endpoints import measure_endpoints
-from bench.figures import FIGURES, PLANE, PROCESS, SERVER, Measured, find_figures
+from bench.figures import FIGURES, HYBRID, PLANE, PROCESS, SERVER, Measured, find_figures
 from bench.hybrid import measure_hybrid
 from bench.install import install_node_peers, install_python_peers, node_versions
 from bench.machine import BenchBroken, describe_machine, describe_versions
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _install(wanted: frozenset[str]) -> dict[str, str]:
     """Install the peers that the wanted figures need; versions of all that takes part."""
-    if wanted <= {figure.name for figure in PLANE}:
+    if wanted <= {figure.name for figure in (*PLANE, *HYBRID)}:
         return describe_versions(Path(sys.executable))
     python = install_python_peers()
     install_node_peers()

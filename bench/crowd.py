@@ -23,8 +23,8 @@ from dojang.oauth.feed import Record
 from dojang.oauth.revocation_fact import FactKind, Rev
 from dojang.trust.credentials import ClientSecretBasic
 from dojang.trust.follower import Follower
+from dojang.trust.marks import Marks
 from dojang.trust.remote_keys import FixedKeys, KeySource
-from dojang.trust.revocations import Marks
 
 ANSWER_LIMIT = 120.0  # seconds
 LOOK_EVERY = 0.02

@@ -17,14 +17,14 @@ from pathlib import Path
 
 from bench.feeder import FOLLOWER
 from bench.figures import HYBRID, Measured
-from bench.install import PYTHON
 from bench.machine import ROOT, SOURCE, BenchBroken, load_core, pinned, server_core
 from bench.rounds import alternate, interval, ratio
 from bench.tokens import write_pools
 from bench.worker import Worker
 
-POOL = 4000
 SLICE = 400  # tokens that are new in a round
+CLIENTS = 100  # whose tokens they are: a service sees the same ones again, with other tokens
+UNMEASURED = 3  # rounds: imports, caches, the snapshot
 WARM_TOKENS = 100
 WARM_REPEAT = 600  # some 40 ms: long enough for many pages to arrive
 HELD = 1_000_000
@@ -39,7 +39,8 @@ def measure_hybrid(wanted: frozenset[str], *, rounds: int, folder: Path) -> Iter
     figures = [figure for figure in HYBRID if figure.name in wanted]
     if not figures:
         return
-    tokens = write_pools(folder, POOL)
+    count = SLICE * (rounds + UNMEASURED)
+    tokens = write_pools(folder, count, algorithms=["ES256"], clients=CLIENTS)
     rates: dict[str, dict[int, float]] = defaultdict(dict)
     with ExitStack() as stack:
         workers = {"local": stack.enter_context(_start(tokens, {}))}
@@ -47,9 +48,9 @@ def measure_hybrid(wanted: frozenset[str], *, rounds: int, folder: Path) -> Iter
             feeder = stack.enter_context(_feed(*FEEDS[name]))
             workers[name] = stack.enter_context(_start(tokens, {"FEEDER": json.dumps(feeder)}))
         contenders = [(place, kind) for place in workers for kind in ("warm", "cold")]
-        for place, kind in contenders:  # unmeasured: imports, caches, the snapshot
-            for _ in range(3):
-                _rate(workers[place], place, kind, 0)
+        for place, kind in contenders:
+            for number in range(UNMEASURED):
+                _rate(workers[place], place, kind, rounds + number)
         for number, (place, kind) in alternate(contenders, rounds):
             rates[f"{place}-{kind}"][number] = _rate(workers[place], place, kind, number)
     for figure in figures:
@@ -65,18 +66,17 @@ def measure_hybrid(wanted: frozenset[str], *, rounds: int, folder: Path) -> Iter
 
 
 def _rate(worker: Worker, place: str, kind: str, number: int) -> float:
-    name = {"local": {"warm": "warm", "cold": "local"}}.get(
+    name = {"local": {"warm": "warm", "cold": "lasting"}}.get(
         place, {"warm": "hybrid-warm", "cold": "hybrid"}
     )[kind]
     if kind == "warm":
         return worker.rate(name, "ES256", first=0, count=WARM_TOKENS, repeat=WARM_REPEAT)
-    first = number * SLICE % (POOL - SLICE + 1)
-    return worker.rate(name, "ES256", first=first, count=SLICE)
+    return worker.rate(name, "ES256", first=number * SLICE, count=SLICE)
 
 
 def _start(tokens: Path, environment: dict[str, str]) -> Worker:
     return Worker(
-        [PYTHON, "-m", "bench.contenders", tokens],
+        [sys.executable, "-m", "bench.contenders", tokens],
         core=server_core(),
         folder=ROOT,
         environment={"PYTHONPATH": str(SOURCE), **environment},

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,17 @@ class Pool:
     tokens: list[str]
 
 
-def write_pools(folder: Path, count: int) -> Path:
-    """Writes `count` tokens an algorithm, made by no contender's code; returns the file."""
-    pools = {name: _pool(name, count) for name in ALGORITHMS}
-    file = folder / "tokens.json"
+def write_pools(
+    folder: Path,
+    count: int,
+    *,
+    algorithms: Sequence[str] = ALGORITHMS,
+    clients: int | None = None,
+) -> Path:
+    """Writes `count` tokens an algorithm, made by no contender's code; returns the file. They are
+    those of so many `clients`, or each of another."""
+    pools = {name: _pool(name, count, clients or count) for name in algorithms}
+    file = folder / f"tokens-{len(pools)}-{count}.json"
     document = {
         "issuer": ISSUER,
         "audience": AUDIENCE,
@@ -42,20 +50,21 @@ def write_pools(folder: Path, count: int) -> Path:
     return file
 
 
-def _pool(algorithm: str, count: int) -> Pool:
+def _pool(algorithm: str, count: int, clients: int) -> Pool:
     kid = uuid.uuid4().hex[:16]
     header = _segment({"alg": algorithm, "kid": kid, "typ": "at+jwt"})
     private = _private_key(algorithm)
     now = int(time.time())
     tokens = []
-    for _ in range(count):
-        signing_input = f"{header}.{_segment(_claims(now))}"
+    grants = [(f"client-{uuid.uuid4().hex[:12]}", uuid.uuid4().hex) for _ in range(clients)]
+    for number in range(count):
+        claims = _claims(now, *grants[number % clients])
+        signing_input = f"{header}.{_segment(claims)}"
         tokens.append(f"{signing_input}.{_encode(_sign(private, signing_input.encode()))}")
     return Pool(algorithm, {**_public_jwk(private), "kid": kid, "alg": algorithm}, tokens)
 
 
-def _claims(now: int) -> dict[str, Any]:
-    client_id = f"client-{uuid.uuid4().hex[:12]}"
+def _claims(now: int, client_id: str, grant: str) -> dict[str, Any]:
     return {
         "iss": ISSUER,
         "sub": client_id,
@@ -65,7 +74,7 @@ def _claims(now: int) -> dict[str, Any]:
         "iat": now,
         "jti": uuid.uuid4().hex,
         "scope": "orders:read orders:write",
-        "grant": uuid.uuid4().hex,
+        "grant": grant,
         "rev": [1, 0],
     }
 

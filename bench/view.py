@@ -26,12 +26,15 @@ from bench.rounds import interval
 from bench.tokens import write_pools
 from dojang.oauth.feed import Record, Tagger
 from dojang.oauth.revocation_fact import FactKind, Rev
-from dojang.trust.revocation_table import SHARDS, build_shard
-from dojang.trust.revocations import Marks, RevocationView
+from dojang.trust.marks import Marks
+from dojang.trust.revocation_shards import Layout, build_image
+from dojang.trust.revocations import RevocationView
 
 LIVES = 3600  # seconds that facts are remembered
 TOKENS = 400
+TOKEN_CODE = 1
 ROW = 19
+SHARD_BITS = 8  # as a table of ten million has them
 
 
 def measure_view(wanted: frozenset[str], *, facts: int, rounds: int) -> Iterable[Measured]:
@@ -103,7 +106,7 @@ def build_view(facts: int) -> RevocationView:
     follower gets it, as a snapshot whose chunks are used where they lie."""
     draw = random.Random(facts)
     tagger = Tagger(draw.randbytes(32))
-    chunks = [_build_chunk(place, facts, draw) for place in range(SHARDS)]
+    chunks = [_build_chunk(place, facts, draw) for place in range(1 << SHARD_BITS)]
     view = RevocationView(tagger)
     view.take(chunks, rev=Rev(1, facts))
     shut_out = Record(FactKind.CLIENT, tagger.tag(FactKind.CLIENT, "client"), 2**31)
@@ -113,9 +116,9 @@ def build_view(facts: int) -> RevocationView:
 
 def _build_chunk(place: int, facts: int, draw: random.Random) -> bytes:
     """A shard of a view with so many tokens."""
-    first, minute = bytes([place]), (2_000_000).to_bytes(3, "big")
-    rows = sorted(first + draw.randbytes(15) + minute for _ in range(-(-facts // SHARDS)))
-    return bytes(build_shard(ROW, place, rows).image)
+    first, kept_until = bytes([place]), b"\x70\0\0"
+    rows = sorted(first + draw.randbytes(15) + kept_until for _ in range(-(-facts >> SHARD_BITS)))
+    return build_image(Layout(TOKEN_CODE, ROW, SHARD_BITS), place, rows)
 
 
 def _look_for(view: RevocationView, tokens: Sequence[Marks]) -> Callable[[], None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 
@@ -15,17 +17,19 @@ class Clock(Protocol):
     def monotonic(self) -> float: ...
 
 
-def _boot_time() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+def _find_monotonic() -> Callable[[], float]:
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    return time.monotonic
 
 
 class SystemClock:
-    """The machine's clocks. `now` is the built-in itself: it is read for every request."""
+    """The machine's clocks. Both are built-ins themselves: they are read for every request."""
 
     __slots__ = ()
 
     now = staticmethod(time.time)
-    monotonic = staticmethod(_boot_time if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic)
+    monotonic = staticmethod(_find_monotonic())
 
 
 SYSTEM_CLOCK: Final[Clock] = SystemClock()

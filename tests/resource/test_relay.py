@@ -15,7 +15,7 @@ from dojang.oauth.feed import Record, Tagger
 from dojang.oauth.revocation_fact import FactKind, Rev
 from dojang.resource.relay_leases import LONGEST_SILENCE
 from dojang.testing import SettableClock
-from dojang.trust import chunk_files, feed_archive, revocation_merging
+from dojang.trust import chunk_files, feed_archive, revocation_table, settled_facts
 from dojang.trust.feed_exchange import BASE_PAUSE, NEVER
 from dojang.trust.feed_status import FeedState
 from dojang.trust.follower import FORGET_EVERY, Follower
@@ -443,7 +443,8 @@ def test_the_relay_says_how_it_stands(host: RelayHost) -> None:
 def test_other_work_goes_on_while_a_snapshot_is_loaded(
     issuer: ScriptedIssuer, clock: SettableClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revocation_merging, "CHUNK_BYTES", 1)  # a chunk for every first byte
+    monkeypatch.setattr(settled_facts, "MOST_FEW", 10)
+    monkeypatch.setattr(revocation_table, "ROWS_OF_A_SHARD", 1)
     for number in range(100):
         issuer.revoke(FactKind.TOKEN, f"jti-{number}")
     host = RelayHost(issuer, tmp_path, clock=clock)

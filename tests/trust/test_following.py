@@ -296,3 +296,16 @@ def test_after_news_it_pauses_about_as_long_as_the_issuer_wants() -> None:
     assert all(0.02 <= pause <= 0.06 for pause in pauses)
     assert len(set(pauses)) > 1
     assert pace.succeed(hold=0.5, spent=0.5, news=False, pause=0.04) == 0
+
+
+def test_of_a_stream_of_news_each_answer_takes_several() -> None:
+    pace = Pace()
+    pauses = [pace.succeed(hold=0.5, spent=0.004, news=True) for _ in range(30)]
+    assert pauses[:15] == [0] * 15
+    assert pauses[15:] == [pytest.approx(0.016)] * 15
+    assert pace.succeed(hold=0.5, spent=0.03, news=True) == 0
+    pace.succeed(hold=0.5, spent=0.5, news=False)
+    assert pace.succeed(hold=0.5, spent=0.004, news=True) == 0
+    pace.need(0.1)
+    pauses = [pace.succeed(hold=0.03, spent=0, news=True) for _ in range(30)]
+    assert max(pauses) <= 0.01

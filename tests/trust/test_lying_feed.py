@@ -17,7 +17,7 @@ from dojang.testing import SettableClock
 from dojang.trust.credentials import ClientSecretBasic
 from dojang.trust.feed_status import FeedState
 from dojang.trust.follower import Follower
-from dojang.trust.revocations import Marks
+from dojang.trust.marks import Marks
 from tests.scripted_issuer import VIEW_KEY, ScriptedIssuer, feed_key
 
 TAGGER = Tagger(VIEW_KEY)
@@ -352,7 +352,7 @@ def test_a_snapshot_is_signed_whole_and_no_older(
                 body=json.dumps({"manifest": signed, "chunks": names}).encode()
             )
         if flaw == "chunk" and response.body in chunks:
-            return response._replace(body=response.body[:-1] + b"\0")
+            return response._replace(body=response.body[:-1] + bytes([response.body[-1] ^ 1]))
         return response
 
     issuer.remembered = 10

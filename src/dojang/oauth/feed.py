@@ -71,7 +71,11 @@ class Tagger:
         keyed = self._keyed[kind]
 
         def tag(identifier: str) -> bytes:
-            return sha256(keyed + identifier.encode("utf-8", "replace")).digest()[:TAG_BYTES]
+            try:
+                octets = identifier.encode()
+            except UnicodeEncodeError:  # half a character
+                octets = identifier.encode("utf-8", "replace")
+            return sha256(keyed + octets).digest()[:TAG_BYTES]
 
         return tag
 

@@ -20,9 +20,10 @@ from dojang.resource.verified import VerifiedToken
 from dojang.trust.feed_exchange import Proof
 from dojang.trust.feed_status import FeedStatus
 from dojang.trust.follower import Follower
-from dojang.trust.revocations import NUMBER_BITS
+from dojang.trust.marks import NUMBER_BITS
 
 _LOOK_EVERY: Final = 1.0  # seconds
+_STEP: Final = 0.5  # seconds: less is how far two clocks that are read one after the other differ
 
 
 class HybridVerifier:
@@ -60,6 +61,7 @@ class HybridVerifier:
         self._keys = local.keys
         self._living = Living(local.keys, size=local.known_tokens)
         self._proof = Proof() if follower is None else follower.proof
+        self._feed = None if follower is None else follower.exchange.feed
         self._look_at = self._offset = float("-inf")
         self._decided = self._asked = self._refused = self._accepted = 0
         if follower is not None:
@@ -120,11 +122,12 @@ class HybridVerifier:
             and living.expect is self._local._expect  # noqa: SLF001  a property takes a tenth of it
         ):
             found = living.tokens.get(token)
-            if found is not None and found[5] <= now + self._offset < found[4]:
+            if found is not None and now + self._offset < found[4]:
                 self._decided += 1
                 return found[0]
+        again = self._local.knows(token)
         admission, admitted = self._local.admit(token)
-        if self._must_ask(token, admission, admitted, staleness, when_stale):
+        if self._must_ask(token, admission, admitted, staleness, when_stale, again=again):
             self._introspection.verify(token, staleness=self._find_bound(staleness))
         return admitted[0]
 
@@ -141,11 +144,12 @@ class HybridVerifier:
             and living.expect is self._local._expect  # noqa: SLF001
         ):
             found = living.tokens.get(token)
-            if found is not None and found[5] <= now + self._offset < found[4]:
+            if found is not None and now + self._offset < found[4]:
                 self._decided += 1
                 return found[0]
+        again = self._local.knows(token)
         admission, admitted = await self._local.admit_async(token)
-        if self._must_ask(token, admission, admitted, staleness, when_stale):
+        if self._must_ask(token, admission, admitted, staleness, when_stale, again=again):
             bound = self._find_bound(staleness)
             await self._introspection.verify_async(token, staleness=bound)
         return admitted[0]
@@ -161,6 +165,8 @@ class HybridVerifier:
         admitted: Admitted,
         staleness: float | None,
         when_stale: WhenStale | None,
+        *,
+        again: bool,
     ) -> bool:
         """Whether the issuer has to be asked about a token whose signature and claims are good.
 
@@ -168,8 +174,8 @@ class HybridVerifier:
         2. so is what the view knows to be revoked, however old it is; 3. a view that is fresh
         enough decides; 4. else the issuer, or what the route says instead.
         """
-        follower = self._follower
-        if follower is None:
+        follower, feed = self._follower, self._feed
+        if follower is None or feed is None:
             return True
         now = self._monotonic()
         if now >= self._look_at:
@@ -179,9 +185,13 @@ class HybridVerifier:
         bound = self._staleness if staleness is None else staleness
         fresh = now - self._proof.at < bound  # before the view is read
         rev = _parse_rev(admitted[6].claims.get("rev"))
-        view = follower.view
+        view = feed.view
         if rev is not None and view is not None:
-            if self._living.find_whether_dead(token, admission, admitted, rev, view):
+            living = self._living
+            # One that comes again is worth keeping among them.
+            if (again or not living.lives(admitted, rev, view)) and living.find_whether_dead(
+                token, admission, admitted, rev, view
+            ):
                 raise Refusal(RefusalReason.REVOKED)
             if fresh:
                 self._decided += 1
@@ -204,9 +214,13 @@ class HybridVerifier:
         return True
 
     def _look(self, follower: Follower, now: float) -> None:
-        """Once a second: see that it follows, and what time it is."""
+        """Once a second: see that it follows, and what time it is. Of a token that is warm it is
+        only asked whether it has ended: it had begun, and has, unless the clock was set back."""
         follower.look()
-        self._offset = max(self._clock.now() - now, follower.time_offset)
+        offset = max(self._clock.now() - now, follower.time_offset)
+        if offset < self._offset - _STEP:
+            self._living.evict_all()
+        self._offset = offset
         self._look_at = now + _LOOK_EVERY
 
 

@@ -13,14 +13,16 @@ from dojang.oauth.feed import Record
 from dojang.oauth.revocation_fact import FactKind, Rev
 from dojang.resource.admission import Admission, Admitted
 from dojang.resource.expect import Expect
+from dojang.trust.marks import CLAIM_OF, Marks
 from dojang.trust.remote_keys import KeySource
-from dojang.trust.revocations import CLAIM_OF, Marks, RevocationView
+from dojang.trust.revocations import RevocationView
 
 _new: Final = tuple.__new__  # of a named tuple, in half the time
 _KINDS: Final = tuple(kind for kind in CLAIM_OF if kind is not FactKind.TOKEN)
 _Name = tuple[str | None, ...]  # what facts of `_KINDS` would know it by
 
-MOST_TAGS: Final = 8  # for each token
+MOST_FAMILIES: Final = 8192
+MOST_TAGS: Final = 6 * MOST_FAMILIES
 
 
 class _Family:
@@ -45,6 +47,7 @@ class Living:
         "_by_own_tag",
         "_families",
         "_lock",
+        "_most",
         "_size",
         "_tags",
         "expect",
@@ -62,11 +65,24 @@ class Living:
         self._tags: set[bytes] = set()  # of families there are, and some that were
         self._by_own_tag: dict[bytes, str] = {}
         self._size = size
+        self._most = max(size, 1)
         self.renew()
         renew_in_children(self)
 
     def renew(self) -> None:
         self._lock = Lock()
+
+    def lives(self, admitted: Admitted, rev: int, view: RevocationView) -> bool:
+        """Whether a token, whose `rev` is as one number, lives as far as the view knows. False also
+        where none of its family was seen before: then `find_whether_dead` tells.
+
+        Nothing is kept, so no lock is needed: of many tokens only one request is ever seen.
+        """
+        family = self._families.get(_find_name(admitted))
+        if family is None or rev < family.lives_from:
+            return False
+        own = view.tag_token(admitted[6].claims["jti"])
+        return view.find_killer(_new(Marks, (rev, own, (), ()))) is None
 
     def find_whether_dead(
         self,
@@ -76,30 +92,20 @@ class Living:
         rev: int,
         view: RevocationView,
     ) -> bool:
-        """Whether a fact that the view knows has ended a token, whose `rev` is as one number. If
-        not, the token is among the living until a fact takes it out.
+        """Whether a fact that the view knows has ended a token. If not, it is among the living
+        until a fact takes it out.
 
         Under the lock that takes out: a fact is either in the view before it is looked at, or
         finds the token among the living after.
         """
-        find = admitted[6].claims.get
-        grant, session = find("grant"), find("sid")
-        name = (
-            grant if type(grant) is str else None,
-            session if type(session) is str else None,
-            find("client_id"),
-            find("sub"),
-            admitted[7],
-            find("iss"),
-        )
-        own = view.tag_token(find("jti"))  # type: ignore[arg-type]  # checked where it was admitted
+        name, own = _find_name(admitted), view.tag_token(admitted[6].claims["jti"])
         with self._lock:
             if (
                 self.expect is not admission.expect
                 or self.key_set is not admission.keys
-                or len(self._by_own_tag) >= self._size
-                or len(self._families) >= self._size
-                or len(self._tags) >= self._size * MOST_TAGS
+                or len(self._by_own_tag) >= self._most
+                or len(self._families) >= MOST_FAMILIES
+                or len(self._tags) >= MOST_TAGS
             ):
                 self._drop()
                 self.expect, self.key_set = admission.expect, admission.keys
@@ -142,9 +148,8 @@ class Living:
         family = self._families.get(name)
         if family is None:
             family = _Family(name, marks.tags)
-            if self._size:
-                self._families[name] = family
-                self._tags.update(family.tags)
+            self._families[name] = family
+            self._tags.update(family.tags)
         family.lives_from = rev
         return family
 
@@ -160,3 +165,16 @@ class Living:
         self._families.clear()
         self._tags.clear()
         self._by_own_tag.clear()
+
+
+def _find_name(admitted: Admitted) -> _Name:
+    find = admitted[6].claims.get
+    grant, session = find("grant"), find("sid")
+    return (
+        grant if type(grant) is str else None,
+        session if type(session) is str else None,
+        find("client_id"),
+        find("sub"),
+        admitted[7],
+        find("iss"),
+    )

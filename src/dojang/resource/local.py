@@ -122,6 +122,11 @@ class LocalVerifier:
         _check_blind(staleness, when_stale)
         return (await self.admit_async(token))[1][0]
 
+    def knows(self, token: str) -> bool:
+        """Whether the signature of a token was proven before."""
+        admission = self._admission
+        return admission is not None and token in admission.known
+
     def admit(self, token: str) -> tuple[Admission, Admitted]:
         """As `verify`, with all that is known of the token and under what: for further checks."""
         now = self._now()

@@ -12,6 +12,9 @@ MOST_LOGGED: Final = 100_000
 DROPPED_TOGETHER: Final = 1000
 
 
+_UNKNOWN: Final = b""
+
+
 class LoggedFact(NamedTuple):
     """A fact in its place; `digest` is that of the record of facts up to it."""
 
@@ -29,7 +32,7 @@ class FactLog:
 
     @property
     def last(self) -> tuple[Rev, bytes]:
-        """Where the record of facts ends, and its digest there."""
+        """Where the record of facts ends, and its digest there; empty while that is not known."""
         if self._facts:
             return self._facts[-1].rev, self._facts[-1].digest
         return self._before
@@ -40,13 +43,16 @@ class FactLog:
         self._before = rev, digest
 
     def append(self, rev: Rev, record: Record, digest: bytes) -> None:
-        """The next fact. After a gap, or in a new epoch, the log begins with it."""
+        """The next fact. After a gap, or in a new epoch, the log begins with it. One that the
+        release before this one wrote has an empty digest, and leaves that of the record as it was.
+        """
         before, known = self.last
-        digest = digest or known  # a fact that the release before this one wrote
         if rev != (before.epoch, before.number + 1):
+            self.begin(rev, digest or _UNKNOWN)
+        elif known == _UNKNOWN:
             self.begin(rev, digest)
-            return
-        self._facts.append(LoggedFact(rev, record, digest))
+        else:
+            self._facts.append(LoggedFact(rev, record, digest or known))
         if len(self._facts) > MOST_LOGGED + DROPPED_TOGETHER:
             oldest = self._facts[DROPPED_TOGETHER - 1]
             self._before = oldest.rev, oldest.digest
@@ -56,7 +62,7 @@ class FactLog:
         """The digest of the record up to `rev`; None where it is not known here."""
         before, digest = self._before
         if rev == before:
-            return digest
+            return digest or None
         place = rev.number - before.number - 1
         if rev.epoch != before.epoch or not 0 <= place < len(self._facts):
             return None

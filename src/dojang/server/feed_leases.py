@@ -24,7 +24,7 @@ from dojang.server.access_tokens import PresentedAccessToken
 from dojang.server.ids import new_id
 from dojang.server.lifetimes import FEED_LEASE
 from dojang.server.model import Position, Resource
-from dojang.trust.revocations import Marks
+from dojang.trust.marks import Marks
 
 if TYPE_CHECKING:
     from dojang.server.keyring import SigningView

@@ -28,6 +28,7 @@ from dojang.trust.revocations import RevocationView
 
 MOST_CLIENTS_HELD: Final = 50_000
 FACTS_AT_ONCE: Final = 2000
+PAUSE: Final = 0.05  # seconds
 NOWHERE: Final = Position(0, 0, -1, FIRST_DIGEST)
 BEHIND: Final = "the database (it is older than what its followers have seen; run dojang restore)"
 
@@ -121,16 +122,19 @@ class State:
         facts = await self._store.load_facts(log.last[0])
         for begins in range(0, len(facts), FACTS_AT_ONCE):
             if begins:
-                await asyncio.sleep(0)
+                await asyncio.sleep(PAUSE if view.crowded else 0)
             for run in _split_at_gaps(facts[begins : begins + FACTS_AT_ONCE]):
                 records = list(map(self._describe, run))
                 epoch, first = run[0].rev
                 view.apply(epoch, first, records)
                 for fact, record in zip(run, records, strict=True):
                     log.append(fact.rev, record, fact.digest)
-        if log.last[0] < position.rev:  # the last facts are forgotten already
+        end, digest = log.last
+        if end < position.rev:  # the last facts are forgotten already
             log.begin(position.rev, position.digest)
             view.reach(position.rev)
+        elif not digest:  # since the last one that had a digest, which is forgotten
+            log.begin(end, position.digest)
 
     def _describe(self, fact: Fact) -> Record:
         """A fact as followers see it."""

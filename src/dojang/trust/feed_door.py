@@ -19,7 +19,7 @@ from dojang.oauth.revocation_fact import Rev
 from dojang.oauth.urls import parse_url
 from dojang.trust.credentials import Credentials, build_form
 from dojang.trust.discovery import Issuer
-from dojang.trust.revocation_table import Image
+from dojang.trust.revocation_shards import Image
 
 TIMEOUT: Final = 5.0
 CHUNK_TIMEOUT: Final = 60.0

@@ -130,7 +130,7 @@ class FeedExchange:
         chunks = yield from self._door.load_chunks(index, lease)
         begin = Place(manifest.rev, manifest.digest)
         if (yield from self.read_on(begin, timeout=timeout)):
-            self.feed.take_base(manifest, index.manifest, chunks)
+            yield from self.feed.take_base(manifest, index.manifest, chunks)
 
     def read_on(self, begin: Place, *, timeout: float) -> Flow[bool]:
         """Whether the issuer's record leads from `begin` to where this follower is. Raises
@@ -225,7 +225,7 @@ class FeedExchange:
         index = yield from self._door.load_index(lease)
         manifest = self.feed.check_manifest(index.manifest, index.chunks)
         chunks = yield from self._door.load_chunks(index, lease)
-        self.feed.take_snapshot(manifest, index.manifest, chunks)
+        yield from self.feed.take_snapshot(manifest, index.manifest, chunks)
 
     def _notice_time(self) -> None:
         self.time_offset = max(self.time_offset, self.feed.as_of - self._clock.monotonic())

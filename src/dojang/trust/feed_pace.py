@@ -14,6 +14,8 @@ LONGEST_PAUSE: Final = 5.0
 SHORTEST_PATIENCE: Final = 0.25  # for the way there and back, beyond the hold
 LONGEST_PATIENCE: Final = 10.0
 EARLY_PAUSE: Final = 0.01
+RUSH: Final = 16  # answers with news in a row: from then on several facts share an answer
+RUSH_INTERVAL: Final = 0.02  # seconds from one question to the next
 
 _RANDOM: Final = SystemRandom()  # a forked child must not pause as its parent does
 
@@ -26,14 +28,14 @@ class Pace:
     Raises `ValueError`.
     """
 
-    __slots__ = ("_bound", "_early", "_hold", "failures")
+    __slots__ = ("_bound", "_early", "_hold", "_rush", "failures")
 
     def __init__(self, hold: float = DEFAULT_HOLD) -> None:
         if not 0 < hold <= LONGEST_HOLD:
             raise ValueError("hold is more than 0 and at most 20 seconds")
         self._hold = hold
         self._bound: float | None = None
-        self._early = 0
+        self._early = self._rush = 0
         self.failures = 0  # in a row
 
     @property
@@ -60,18 +62,34 @@ class Pace:
 
     def succeed(self, *, hold: float, spent: float, news: bool, pause: float = 0.0) -> float:
         """The pause after an answer that might take `hold` seconds and took `spent`. After news it
-        is about as long as the issuer wants (`pause`). One that says "nothing new" at once, and
-        then again, is not asked as fast as it can answer."""
-        left = hold - spent
+        is about as long as the issuer wants (`pause`), or as a rush of news wants. An issuer that
+        says "nothing new" at once, and then again, is not asked as fast as it can answer."""
         self.failures = 0
-        if news or left <= 0:
+        if news:
             self._early = 0
-            return _RANDOM.uniform(0.5, 1.5) * pause if news else 0.0
+            self._rush += 1
+            return max(self._find_rush_pause(spent), _draw(pause))
+        self._rush = 0
+        left = hold - spent
+        if left <= 0:
+            self._early = 0
+            return 0.0
         self._early += 1
         return min(left, EARLY_PAUSE * 2.0 ** min(self._early, 8))
+
+    def _find_rush_pause(self, spent: float) -> float:
+        """One fact is told at once; of a stream of them each answer takes several."""
+        if self._rush < RUSH:
+            return 0.0
+        return max(0.0, min(RUSH_INTERVAL, self.bound / 10) - spent)
 
     def fail(self) -> float:
         """The pause after a question without a good answer."""
         self.failures += 1
         longest = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2.0 ** min(self.failures, 8))
         return _RANDOM.uniform(0.5, 1.0) * longest
+
+
+def _draw(pause: float) -> float:
+    """About as long as `pause`."""
+    return _RANDOM.uniform(0.5, 1.5) * pause if pause else 0.0

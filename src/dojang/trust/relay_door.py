@@ -22,7 +22,7 @@ from dojang.trust.credentials import Credentials
 from dojang.trust.discovery import Issuer
 from dojang.trust.feed_archive import FeedArchive
 from dojang.trust.feed_door import FeedDoor, NotOffered, SnapshotIndex
-from dojang.trust.revocation_table import Image
+from dojang.trust.revocation_shards import Image
 
 PROVEN_AT_HEADER: Final = "dojang-feed-proven-at"
 CLOCK_HEADER: Final = "dojang-feed-clock"

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Final, Protocol
 from weakref import ref
 
+from dojang.fetch import TURN, Flow
 from dojang.fetch.forking import renew_in_children
 from dojang.oauth.feed import (
     Answer,
@@ -32,8 +33,9 @@ from dojang.trust.feed_archive import Base, FeedArchive, Place
 from dojang.trust.feed_keys import FeedKeys
 from dojang.trust.proven_pages import PROVEN_PAGES
 from dojang.trust.remote_keys import KeySource
-from dojang.trust.revocation_table import Image
+from dojang.trust.revocation_shards import Image
 from dojang.trust.revocations import RevocationView
+from dojang.trust.settled_facts import Settled, open_in_steps
 
 NOWHERE: Final = Rev(0, 0)
 
@@ -167,30 +169,32 @@ class VerifiedFeed:
         self.keys.introduce(manifest.introduces)
         return manifest
 
-    def take_snapshot(self, manifest: Manifest, signed: str, chunks: Mapping[bytes, Image]) -> None:
+    def take_snapshot(
+        self, manifest: Manifest, signed: str, chunks: Mapping[bytes, Image]
+    ) -> Flow[None]:
         """Take in a snapshot whose manifest was checked; `chunks` by their SHA-256. What is known
-        beyond it stays."""
+        beyond it stays. Raises `InvalidFeed`."""
         if self.view_key is None:
             raise InvalidFeed("there is no lease yet")
+        opened = yield from _open(chunks)
         view = self.view or RevocationView(Tagger(self.view_key))
-        try:
-            view.take(tuple(chunks.values()), rev=manifest.rev)
-        except ValueError:
-            raise InvalidFeed("a chunk is none") from None
+        view.take(opened, rev=manifest.rev)
         self.view = view
         for watcher in self.list_watchers():
             watcher.evict_all()
         self._stand(manifest.rev, manifest.digest, manifest.as_of, signed)
         self._begin_from(manifest, signed, chunks)
 
-    def take_base(self, manifest: Manifest, signed: str, chunks: Mapping[bytes, Image]) -> None:
+    def take_base(
+        self, manifest: Manifest, signed: str, chunks: Mapping[bytes, Image]
+    ) -> Flow[None]:
         """Let a snapshot of what is known already, which `check_base` let pass and which leads to
-        `place`, take the place of the last one."""
+        `place`, take the place of the last one. Raises `InvalidFeed`."""
+        opened = yield from _open(chunks)
+        if self.base > manifest.rev:  # while it was opened, a later one came
+            return
         if self.view is not None and self.base < manifest.rev:
-            try:
-                self.view.rebase(tuple(chunks.values()))
-            except ValueError:
-                raise InvalidFeed("a chunk is none") from None
+            self.view.rebase(opened)
         self._begin_from(manifest, signed, chunks)
 
     def _begin_from(self, manifest: Manifest, signed: str, chunks: Iterable[bytes]) -> None:
@@ -256,3 +260,16 @@ class VerifiedFeed:
     def list_watchers(self) -> list[Watcher]:
         """Those that somebody still holds."""
         return [watcher for each in self._watchers if (watcher := each()) is not None]
+
+
+def _open(chunks: Mapping[bytes, Image]) -> Flow[Settled]:
+    steps = open_in_steps(tuple(chunks.values()))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            opened: Settled = done.value
+            return opened
+        except ValueError:
+            raise InvalidFeed("a chunk is none") from None
+        yield TURN
