@@ -1,18 +1,30 @@
-"""`python -m model`: search every run, print the table; exit 1 where one is not as it must be."""
+"""Search all that can happen to the revocation plane: the whole design must hold, and what lacks
+one of its rules must not. The table goes to stdout, row by row. Ends with 0 where everything is as
+it must be, 1 where a run is not, 2 for a call that makes no sense, 3 where a search cannot be made.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import platform
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
 
 from model.runs import BROKEN, WHOLE, Run
-from model.searching import Outcome, SearchFailed, find_missing_tools, search
+from model.searching import (
+    PACKAGES,
+    Outcome,
+    SearchFailed,
+    find_missing_tools,
+    find_version,
+    search,
+)
 
 SEARCHES_AT_ONCE: Final = 2
-WIDTHS: Final = (36, 15, 12, 22)
+WIDTHS: Final = (41, 15, 12, 9, 22)
 
 
 def choose(words: Sequence[str], *, quick: bool) -> list[Run]:
@@ -38,33 +50,87 @@ def describe(outcome: Outcome) -> str:
     return f"{outcome.broken} broken, as it must" if outcome.run.breaks else "holds"
 
 
-def main() -> int:
+def print_outcome(outcome: Outcome) -> None:
+    run, seconds = outcome.run, f"{outcome.seconds:.1f}"
+    states, depth = f"{outcome.states:,}", f"{outcome.depth:,}"
+    print_row(run.name, run.properties, states, depth, describe(outcome), seconds)
+    if outcome.trail:
+        print(outcome.trail)
+
+
+def build_row(outcome: Outcome) -> dict[str, Any]:
+    """A run and what came of it, for programs."""
+    run = outcome.run
+    return {
+        "name": run.name,
+        "switches": run.switches,
+        "claim": run.claim,
+        "breaks": run.breaks.split(),
+        "broken": outcome.broken,
+        "as_wanted": outcome.as_wanted,
+        "states": outcome.states,
+        "depth": outcome.depth,
+        "seconds": round(outcome.seconds, 1),
+    }
+
+
+def make_searches(runs: Sequence[Run], *, tell: bool) -> Iterator[Outcome | None]:
+    """The outcomes in the order of `runs`; None for a search that could not be made, after saying
+    why."""
+    with ThreadPoolExecutor(SEARCHES_AT_ONCE) as pool:
+        searches: list[tuple[Run, Future[Outcome]]] = [
+            (run, pool.submit(search, run, tell=tell)) for run in runs
+        ]
+        try:
+            for done, (run, found) in enumerate(searches, 1):
+                try:
+                    yield found.result()
+                except SearchFailed as failure:
+                    print(f"{run.name}: {failure}", file=sys.stderr)
+                    yield None
+                if sys.stderr.isatty():
+                    print(f"\r{done}/{len(runs)}\r", end="", file=sys.stderr, flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def parse_call() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run model", description=__doc__)
     parser.add_argument("words", metavar="WORD", nargs="*", help="only runs that are named so")
     parser.add_argument("--quick", action="store_true", help="those of the continuous integration")
     parser.add_argument("--trail", action="store_true", help="tell the history that breaks one")
-    asked = parser.parse_args()
-    if missing := find_missing_tools():
-        print(f"missing: {' '.join(missing)}", file=sys.stderr)
-        return 3
+    parser.add_argument("--json", action="store_true", help="print one document at the end")
+    return parser.parse_args()
+
+
+def main() -> int:
+    asked = parse_call()
     runs = choose(asked.words, quick=asked.quick)
-    print_row("configuration", "properties", "states", "result", "seconds")
-    wrong = 0
-    with ThreadPoolExecutor(SEARCHES_AT_ONCE) as pool:
-        searches = [(run, pool.submit(search, run, tell=asked.trail)) for run in runs]
-        for run, found in searches:
-            try:
-                outcome = found.result()
-            except SearchFailed as failure:
-                print(f"{run.name}: {failure}", file=sys.stderr)
-                wrong += 1
-                continue
-            wrong += not outcome.as_wanted
-            states, seconds = f"{outcome.states:,}", f"{outcome.seconds:.1f}"
-            print_row(run.name, run.properties, states, describe(outcome), seconds)
-            if outcome.trail:
-                print(outcome.trail)
-    return 1 if wrong or not runs else 0
+    if not runs:
+        print("no run is named so; without a word, all are searched", file=sys.stderr)
+        return 2
+    if missing := find_missing_tools():
+        packages = " ".join(PACKAGES[each] for each in missing)
+        print(
+            f"missing: {' '.join(missing)}. On Debian, type:  apt-get install -y {packages}",
+            file=sys.stderr,
+        )
+        return 3
+    if not asked.json:
+        print_row("configuration", "properties", "states", "depth", "result", "seconds")
+    outcomes = []
+    for outcome in make_searches(runs, tell=asked.trail):
+        outcomes.append(outcome)
+        if outcome is not None and not asked.json:
+            print_outcome(outcome)
+    made = [outcome for outcome in outcomes if outcome is not None]
+    wrong = [outcome for outcome in made if not outcome.as_wanted]
+    if asked.json:
+        where = {"spin": find_version(), "machine": platform.machine()}
+        print(json.dumps({**where, "runs": [build_row(each) for each in made]}, indent=2))
+    else:
+        print(f"{len(made) - len(wrong)} of {len(runs)} runs are as they must be")
+    return 1 if wrong else 3 if len(made) < len(runs) else 0
 
 
 if __name__ == "__main__":

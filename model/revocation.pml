@@ -1,7 +1,16 @@
 /* The revocation plane: an issuer and its database, a follower of its feed, a verifier.
  *
- * spin -a -DSAFETY model/revocation.pml && cc -O2 -DSAFETY -o pan pan.c && ./pan looks at every
- * history of a configuration. Configurations are made by switches:
+ * `./run model` searches it in every configuration that is worth it (model/runs.py), and
+ * docs/explanation/model.md explains it. By hand, with crashes for example:
+ *
+ *   spin -a -DCRASH model/revocation.pml
+ *   cc -O1 -w -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -E -n -m1000000
+ *   spin -t -p -g -DCRASH model/revocation.pml     (if an assertion failed: the history)
+ *
+ * The assertions are the properties S1 to S4 and L2; with CALM there are two formulas besides, fresh
+ * and welcome, for `pan -a -f -N fresh`, compiled without -DSAFETY and with -DNFAIR=3.
+ *
+ * Configurations are made by switches:
  *
  *   CHANNEL   answers are lost, delayed, doubled, reordered and replayed
  *   CRASH     a node is killed and started again
@@ -187,19 +196,8 @@ bit told;    /* a follower has shown a node what was lost */
 #define IS_DEAD(t) (tokens[t].dead != 0 && tokens[t].dead < PENDING)
 
 bit S1, S2, S3, S4, L2;
-#ifdef ONLY_S2
-#define S1_WAIVED 1
-#define S3_WAIVED 1
-#define L2_WAIVED 1
-#else
-#define S1_WAIVED 0
-#define S3_WAIVED 0
-#define L2_WAIVED 0
-#endif
-#define S2_WAIVED 0
-#define S4_WAIVED 0
 #define HOLDS(property, condition) \
-  property = (condition) || property##_WAIVED; assert(property); property = 0
+  property = (condition); assert(property); property = 0
 
 inline doom(t) {
   tokens[t].doomed = 1;

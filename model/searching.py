@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,14 +15,16 @@ from typing import Final
 from model.runs import LIVENESS, Run
 
 MODEL: Final = Path(__file__).parent / "revocation.pml"
-TOOLS: Final = ("spin", "cc")
+PACKAGES: Final[Mapping[str, str]] = {"spin": "spin", "cc": "gcc libc6-dev"}  # of Debian
 MEGABYTES: Final = 2000
 DEEPEST: Final = 1_000_000  # steps of one history
 PROCESSES: Final = 10  # for the fairness of their scheduling
+SEEN: Final = "-Dhidden="  # a search for the shortest history allows no hidden variables
 
 _STORED: Final = re.compile(r"^\s*([\d.e+]+) states, stored", re.MULTILINE)
-_ERRORS: Final = re.compile(r"errors: (\d+)")
+_DEPTH: Final = re.compile(r"depth reached (\d+), errors: (\d+)")
 _VIOLATED: Final = re.compile(r"assertion violated (\w+)")
+_CUT_SHORT: Final = ("Search not completed", "max search depth too small")
 
 
 class SearchFailed(Exception):
@@ -30,11 +33,13 @@ class SearchFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a search came to. `broken` is the property that a history breaks; empty where none is.
-    `trail` is that history, as spin tells it."""
+    """What a search came to. `depth` is the length of the longest history that it went through,
+    in statements. `broken` is the property that a history breaks; empty where none does. `trail` is
+    that history, as spin tells it, if it was asked for: then `depth` is its own length."""
 
     run: Run
     states: int
+    depth: int
     seconds: float
     broken: str
     trail: str = ""
@@ -46,29 +51,39 @@ class Outcome:
 
 
 def find_missing_tools() -> list[str]:
-    """Those of `TOOLS` that are not installed."""
-    return [each for each in TOOLS if shutil.which(each) is None]
+    """Those of the tools that are not installed."""
+    return [each for each in PACKAGES if shutil.which(each) is None]
+
+
+def find_version() -> str:
+    """What spin says that it is."""
+    return _call(Path.cwd(), "spin", "-V").strip()
 
 
 def search(run: Run, *, tell: bool = False) -> Outcome:
-    """Search all that can happen in `run`; `tell` asks for the trail. Raises `SearchFailed`."""
+    """Search all that can happen in `run`; `tell` asks for a history that breaks it, the shortest
+    of those that break an assertion. Raises `SearchFailed`."""
     began = time.monotonic()
+    shortest = tell and bool(run.breaks) and not run.claim
+    definitions = [*run.definitions, *([SEEN] if shortest else [])]
     with TemporaryDirectory(prefix="dojang-model-") as scratch:
         here = Path(scratch)
         shutil.copy(MODEL, here)
-        _call(here, "spin", "-a", *run.definitions, MODEL.name)
-        _call(here, *_build_compiler_call(run))
+        _call(here, "spin", "-a", *definitions, MODEL.name)
+        _call(here, *_build_compiler_call(run, shortest=shortest))
         claim = ["-a", "-f", "-N", run.claim] if run.claim else []
         report = _call(here, "./pan", "-E", "-n", f"-m{DEEPEST}", *claim)
         broken = _read_broken(report, run)
         told = tell and broken
-        trail = _call(here, "spin", "-t", "-p", "-g", *run.definitions, MODEL.name) if told else ""
-    return Outcome(run, _read_states(report), time.monotonic() - began, broken, trail)
+        trail = _call(here, "spin", "-t", "-p", "-g", *definitions, MODEL.name) if told else ""
+    seconds = time.monotonic() - began
+    return Outcome(run, _read_states(report), _read_depth(report), seconds, broken, trail)
 
 
-def _build_compiler_call(run: Run) -> list[str]:
+def _build_compiler_call(run: Run, *, shortest: bool) -> list[str]:
     what = [f"-DNFAIR={-(-(PROCESSES + 2) // 4)}"] if run.claim else ["-DSAFETY"]
-    options = ["-O1", "-w", "-DCOLLAPSE", f"-DMEMLIM={MEGABYTES}"]
+    order = ["-DBFS"] if shortest else ["-DCOLLAPSE"]
+    options = ["-O1", "-w", *order, f"-DMEMLIM={MEGABYTES}"]
     return ["cc", *options, *what, "-o", "pan", "pan.c"]
 
 
@@ -84,11 +99,16 @@ def _read_states(report: str) -> int:
     return int(float(found[1])) if found else 0
 
 
+def _read_depth(report: str) -> int:
+    found = _DEPTH.search(report)
+    return int(found[1]) if found else 0
+
+
 def _read_broken(report: str, run: Run) -> str:
-    errors = _ERRORS.search(report)
-    if errors is None or (errors[1] == "0" and "Search not completed" in report):
+    ended = _DEPTH.search(report)
+    if ended is None or (ended[2] == "0" and any(each in report for each in _CUT_SHORT)):
         raise SearchFailed(f"the search was cut short: {report[:2000]}")
     violated = _VIOLATED.search(report)
     if violated:
         return violated[1]
-    return LIVENESS[run.claim] if errors[1] != "0" else ""
+    return LIVENESS[run.claim] if ended[2] != "0" else ""
