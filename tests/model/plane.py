@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from typing import Any, Final
@@ -21,7 +22,8 @@ from dojang.resource import (
     Refusal,
     WhenStale,
 )
-from dojang.server.epochs import plan_restore
+from dojang.server.epochs import plan_failover, plan_restore
+from dojang.server.ports import Change
 from dojang.server.provider import Provider
 from dojang.storage.memory import MemoryStore
 from dojang.testing import Issuer, SettableClock
@@ -58,6 +60,12 @@ class Plane:
     def view_key(self) -> bytes:
         """What tags are made with."""
         return self.provider.feed._view_key
+
+    @property
+    def proof_key(self) -> bytes | None:
+        """What answers to the follower are proven with; None where it has no lease."""
+        lease = self.follower.exchange._lease
+        return lease and lease.proof_key
 
     @property
     def provider(self) -> Provider:
@@ -140,11 +148,16 @@ class Plane:
 
     # --- the server -----------------------------------------------------------------------------
 
-    def copy_database(self) -> MemoryStore:
+    @property
+    def database(self) -> MemoryStore:
+        """To be looked at."""
         store = self.provider.store
         assert isinstance(store, SeverableStore)
-        copied = deepcopy(store._store)
-        assert isinstance(copied, MemoryStore)
+        assert isinstance(store._store, MemoryStore)
+        return store._store
+
+    def copy_database(self) -> MemoryStore:
+        copied = deepcopy(self.database)
         copied._watchers.clear()
         return copied
 
@@ -164,14 +177,20 @@ class Plane:
         self.issuer._register._provider = provider
         self.issuer.transport._routes = build_inline_routes(build_public_routes(provider))
 
-    def begin_epoch(self, database: MemoryStore) -> None:
+    def restore(self, database: MemoryStore) -> None:
         """What restoring does to a backup."""
-        plan = partial(
-            plan_restore,
+        self._begin_epoch(database, partial(plan_restore, actor="local:root", source="backup.db"))
+
+    def fail_over(self, database: MemoryStore, *, lossless: bool) -> None:
+        """What the first node on a standby that takes over does to it."""
+        self._begin_epoch(database, partial(plan_failover, lossless=lossless))
+
+    def _begin_epoch(self, database: MemoryStore, plan: Callable[..., list[Change]]) -> None:
+        planned = partial(
+            plan,
             issuer=self.issuer.url,
             encryption_key=self.provider.state.keys._encryption_key,
             clock=self.issuer.clock,
-            actor="local:root",
-            source="backup.db",
         )
-        self.noted_epoch = run(database.begin_epoch(plan, beyond=self.noted_epoch)).epoch
+        self.noted_epoch = run(database.begin_epoch(planned, beyond=self.noted_epoch)).epoch
+        self.start_server(database)
