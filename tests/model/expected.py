@@ -5,22 +5,24 @@ Times are of a monotonic clock.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from copy import deepcopy
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Token:
-    """`dead_at` is when its end was acknowledged; `refused` says that the view said so once."""
+    """`refused` says that a view has said that it is revoked. One that is `forged` was made by who
+    has a key of the server, and names a position that is later than every fact."""
 
-    text: str
+    text: str = field(repr=False)
     client: str
     grant: str
     jti: str
     kid: str
     expires_at: float
-    dead_at: float | None = None
     refused: bool = False
+    forged: bool = False
 
 
 @dataclass(slots=True)
@@ -43,12 +45,15 @@ class Expected:
 
     def issue(self, token: Token) -> None:
         self.tokens[token.jti] = token
-        self.database.issued.add(token.jti)
+        if not token.forged:
+            self.database.issued.add(token.jti)
 
     def end(self, now: float, **which: str) -> None:
         """The end of the tokens with this `jti`, `client`, `grant` or `kid` is acknowledged; of all
-        of them without."""
+        of them without. Forged ones end only with their key."""
         for token in self.tokens.values():
+            if token.forged and "kid" not in which:
+                continue
             if all(getattr(token, name) == value for name, value in which.items()):
                 self.database.dead.setdefault(token.jti, now)
 
@@ -69,10 +74,13 @@ class Expected:
         self.before.dead = dict.fromkeys(self.before.dead, now)
         self.database, self.before, self.forked = self.before, None, False
 
-    def begin_epoch(self, copied: Database, now: float) -> None:
-        """A copy is restored as it should be: nothing of before is good."""
+    def begin_epoch(self, copied: Database, now: float, *, kept: Collection[str] = ()) -> None:
+        """A copy takes the place of the database as it should: nothing of before is good. Forged
+        tokens live on where their key is `kept`."""
         self.database, self.before, self.forked = deepcopy(copied), None, False
-        self.end(now)
+        for token in self.tokens.values():
+            if not (token.forged and token.kid in kept):
+                self.database.dead.setdefault(token.jti, now)
 
     def dead_at(self, token: Token) -> float | None:
         """When its end was acknowledged, as far as the present database can know; None while it
@@ -83,4 +91,5 @@ class Expected:
 
     def is_good(self, token: Token, now: float) -> bool:
         """Whether nobody may refuse it."""
-        return not self.forked and token.jti not in self.database.dead and now < token.expires_at
+        good = not token.forged and token.jti not in self.database.dead and now < token.expires_at
+        return good and not self.forked

@@ -4,6 +4,7 @@ service with a follower and a hybrid verifier, and between the two a channel tha
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -23,6 +24,7 @@ from dojang.resource import (
     WhenStale,
 )
 from dojang.server.epochs import plan_failover, plan_restore
+from dojang.server.model import KeyRecord, KeyUse
 from dojang.server.ports import Change
 from dojang.server.provider import Provider
 from dojang.storage.memory import MemoryStore
@@ -156,10 +158,34 @@ class Plane:
         assert isinstance(store._store, MemoryStore)
         return store._store
 
+    def sign(self, claims: dict[str, Any]) -> str:
+        """With the key that signs access tokens now."""
+        keys = self.provider.state.keys.at(int(self.issuer.clock.now()))
+        return keys.signers["ES256"].sign(json.dumps(claims).encode())
+
     def copy_database(self) -> MemoryStore:
         copied = deepcopy(self.database)
         copied._watchers.clear()
         return copied
+
+    def changes_feed_keys(self, database: MemoryStore) -> bool:
+        """Whether `database` has other keys of the feed than the present one."""
+        before, after = (
+            {key.kid for key in run(each.load_keys()) if _signs_pages(key)}
+            for each in (self.database, database)
+        )
+        return before != after
+
+    def find_heirs(self, database: MemoryStore) -> set[str]:
+        """The keys that sign next where a standby with this `database` takes over."""
+        return {key.kid for key in run(database.load_keys()) if key.active_from is None}
+
+    def may_take_over(self, database: MemoryStore) -> bool:
+        """Whether `database` may be a standby's, which lacks the last commits: what it would sign
+        with has not been revoked since."""
+        same_epoch = database._head.position.epoch == self.database._head.position.epoch
+        revoked = {key.kid for key in run(self.database.load_keys()) if key.revoked_at is not None}
+        return same_epoch and not self.find_heirs(database) & revoked
 
     def start_server(self, database: MemoryStore) -> None:
         """A new process of the server, on `database`."""
@@ -194,3 +220,7 @@ class Plane:
         )
         self.noted_epoch = run(database.begin_epoch(planned, beyond=self.noted_epoch)).epoch
         self.start_server(database)
+
+
+def _signs_pages(key: KeyRecord) -> bool:
+    return key.use is KeyUse.FEED and key.revoked_at is None
