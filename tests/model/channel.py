@@ -37,7 +37,7 @@ class FaultyTransport:
         self._transport = transport
 
     def send(self, request: FetchRequest) -> FetchResponse:
-        channel = deliver
+        channel: Channel = deliver
         if self.spared:
             self.spared -= 1
         else:
