@@ -22,7 +22,7 @@ from dojang.trust.feed_exchange import NEVER
 from tests.model.channel import FAULTS, LIES, Channel, deliver, find_pages, retell
 from tests.model.expected import Database, Token
 from tests.model.plane import API, CLIENTS
-from tests.model.properties import SMALL_SKEW, Properties
+from tests.model.properties import BOUND, SMALL_SKEW, Properties
 
 RECOVERS_IN = 90.0  # seconds after an outage, until every breaker is closed and every pause over
 CALM_POLLS = 5
@@ -247,6 +247,20 @@ class RevocationPlane(Properties):
             return FAULTS[fault](transport, request, self.plane.feed.heard.get(request.url, ()))
 
         self._poll(channel, spared)
+
+    @rule(data=st.data(), seconds=st.sampled_from([0.0, BOUND]))
+    def ask_and_be_lulled(self, data: st.DataObject, seconds: float) -> None:
+        """Something has happened, and what is heard is the "nothing new" of before."""
+
+        def replay(transport: Transport, request: FetchRequest) -> FetchResponse:
+            heard = self.plane.feed.heard.get(request.url)
+            return heard[-1] if heard else transport.send(request)
+
+        for _ in range(2):
+            self._poll(deliver)
+        self.revoke(data, data.draw(st.sampled_from(["jti", "client"])))
+        self.plane.move(seconds)
+        self._poll(replay)
 
     @rule(data=st.data(), lie=st.sampled_from(sorted(LIES)))
     def ask_a_liar(self, data: st.DataObject, lie: str) -> None:
