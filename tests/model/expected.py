@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Token:
-    """`refused` says that a view has said that it is revoked. One that is `forged` was made by who
+    """`refused` says that a view has said that it is revoked; `doomed`, that its end was committed
+    and never acknowledged: it may live or not. One that is `forged` was made by who
     has a key of the server, and names a position that is later than every fact."""
 
     text: str = field(repr=False)
@@ -22,6 +23,7 @@ class Token:
     kid: str
     expires_at: float
     refused: bool = False
+    doomed: bool = False
     forged: bool = False
 
 
@@ -91,5 +93,6 @@ class Expected:
 
     def is_good(self, token: Token, now: float) -> bool:
         """Whether nobody may refuse it."""
-        good = not token.forged and token.jti not in self.database.dead and now < token.expires_at
+        known = not token.forged and not token.doomed
+        good = known and token.jti not in self.database.dead and now < token.expires_at
         return good and not self.forked

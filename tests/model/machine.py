@@ -227,6 +227,19 @@ class RevocationPlane(Properties):
         """A standby that has every commit takes over: tokens live on."""
         self.plane.fail_over(self.plane.copy_database(), lossless=True)
 
+    @precondition(lambda self: not self.expected.forked)
+    @rule(data=st.data())
+    def fail_over_amid_a_revocation(self, data: st.DataObject) -> None:
+        """It was committed and is told, but a standby without it takes over before it is
+        acknowledged. Who has heard of it does not forget it."""
+        token = data.draw(st.sampled_from(list(self.expected.tokens.values())))
+        standby = self.plane.copy_database()
+        if self._perform("revoke.token", {"jti": token.jti}, None):
+            token.doomed = True
+            self._poll(deliver)
+            self.check_service(token, bound=None, when_stale=None)
+            self.plane.fail_over(standby, lossless=True)
+
     # --- the feed -------------------------------------------------------------------------------
 
     @rule(seconds=st.sampled_from([0.0, 0.5]))
