@@ -17,7 +17,9 @@ from model.runs import LIVENESS, Run
 MODEL: Final = Path(__file__).parent / "revocation.pml"
 PACKAGES: Final[Mapping[str, str]] = {"spin": "spin", "cc": "gcc libc6-dev"}  # of Debian
 MEGABYTES: Final = 2000
-DEEPEST: Final = 1_000_000  # steps of one history
+MEGABYTES_SHORTEST: Final = 6000  # for a search by length
+DEEPEST: Final = 1_000_000  # statements of one history
+SHALLOW: Final = 5_000  # of one that breaks what must happen at last
 PROCESSES: Final = 10  # for the fairness of their scheduling
 SEEN: Final = "-Dhidden="  # a search for the shortest history allows no hidden variables
 
@@ -72,7 +74,8 @@ def search(run: Run, *, tell: bool = False) -> Outcome:
         _call(here, "spin", "-a", *definitions, MODEL.name)
         _call(here, *_build_compiler_call(run, shortest=shortest))
         claim = ["-a", "-f", "-N", run.claim] if run.claim else []
-        report = _call(here, "./pan", "-E", "-n", f"-m{DEEPEST}", *claim)
+        deepest = SHALLOW if run.claim and run.breaks else DEEPEST
+        report = _call(here, "./pan", "-E", "-n", f"-m{deepest}", *claim)
         broken = _read_broken(report, run)
         told = tell and broken
         trail = _call(here, "spin", "-t", "-p", "-g", *definitions, MODEL.name) if told else ""
@@ -84,7 +87,8 @@ def _build_compiler_call(run: Run, *, shortest: bool) -> list[str]:
     what = [f"-DNFAIR={-(-(PROCESSES + 2) // 4)}"] if run.claim else ["-DSAFETY"]
     # Shortest first takes memory: states are told apart by hashes, which can only hide a history.
     order = ["-DBFS", "-DHC4"] if shortest else ["-DCOLLAPSE"]
-    options = ["-O1", "-w", *order, f"-DMEMLIM={MEGABYTES}"]
+    megabytes = MEGABYTES_SHORTEST if shortest else MEGABYTES
+    options = ["-O1", "-w", *order, f"-DMEMLIM={megabytes}"]
     return ["cc", *options, *what, "-o", "pan", "pan.c"]
 
 
