@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,6 @@ from model.runs import LIVENESS, Run
 MODEL: Final = Path(__file__).parent / "revocation.pml"
 PACKAGES: Final[Mapping[str, str]] = {"spin": "spin", "cc": "gcc libc6-dev"}  # of Debian
 MEGABYTES: Final = 2000
-MEGABYTES_SHORTEST: Final = 6000  # for a search by length
 DEEPEST: Final = 1_000_000  # statements of one history
 SHALLOW: Final = 5_000  # of one that breaks what must happen at last
 PROCESSES: Final = 10  # for the fairness of their scheduling
@@ -63,10 +63,16 @@ def find_version() -> str:
 
 
 def search(run: Run, *, tell: bool = False) -> Outcome:
-    """Search all that can happen in `run`; `tell` asks for a history that breaks it, the shortest
-    of those that break an assertion. Raises `SearchFailed`."""
+    """Search all that can happen in `run`; `tell` asks for a history that breaks it: the shortest,
+    where an assertion breaks and there is the memory to find it. Raises `SearchFailed`."""
+    if tell and run.breaks and not run.claim:
+        with suppress(SearchFailed):
+            return _search(run, tell=True, shortest=True)
+    return _search(run, tell=tell, shortest=False)
+
+
+def _search(run: Run, *, tell: bool, shortest: bool) -> Outcome:
     began = time.monotonic()
-    shortest = tell and bool(run.breaks) and not run.claim
     definitions = [*run.definitions, *([SEEN] if shortest else [])]
     with TemporaryDirectory(prefix="dojang-model-") as scratch:
         here = Path(scratch)
@@ -87,8 +93,8 @@ def _build_compiler_call(run: Run, *, shortest: bool) -> list[str]:
     what = [f"-DNFAIR={-(-(PROCESSES + 2) // 4)}"] if run.claim else ["-DSAFETY"]
     # Shortest first takes memory: states are told apart by hashes, which can only hide a history.
     order = ["-DBFS", "-DHC4"] if shortest else ["-DCOLLAPSE"]
-    megabytes = MEGABYTES_SHORTEST if shortest else MEGABYTES
-    options = ["-O1", "-w", *order, f"-DMEMLIM={megabytes}"]
+    level = "-O0" if run.breaks and not shortest else "-O1"  # soon found: compiling takes longer
+    options = [level, "-w", *order, f"-DMEMLIM={MEGABYTES}"]
     return ["cc", *options, *what, "-o", "pan", "pan.c"]
 
 

@@ -3,7 +3,11 @@
 These are the short searches; `./run model` makes all of them.
 """
 
+import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -24,7 +28,6 @@ def name(run: Run) -> str:
 
 
 @needs_spin
-@pytest.mark.proves("F6", "F15", "C91", "C92", "V3")
 @pytest.mark.parametrize("run", [run for run in WHOLE if run.quick], ids=name)
 def test_no_history_breaks_the_design(run: Run) -> None:
     outcome = search(run)
@@ -33,7 +36,6 @@ def test_no_history_breaks_the_design(run: Run) -> None:
 
 
 @needs_spin
-@pytest.mark.proves("C119")
 @pytest.mark.parametrize("run", [run for run in BROKEN if run.quick], ids=name)
 def test_without_one_of_its_rules_a_history_breaks_it(run: Run) -> None:
     assert search(run).broken in run.breaks.split()
@@ -49,6 +51,36 @@ def test_the_history_that_breaks_it_is_told() -> None:
 def test_a_search_that_is_cut_short_holds_nothing() -> None:
     with pytest.raises(SearchFailed):
         search(replace(WHOLE[0], switches="NODES=0"))
+
+
+def call(*arguments: str, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "model", *arguments]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@needs_spin
+def test_programs_get_one_document() -> None:
+    done = call("BROKEN_GOING_BACK", "--json")
+    (row,) = json.loads(done.stdout)["runs"]
+    assert (done.returncode, row["broken"], row["as_wanted"]) == (0, "S4", True)
+
+
+def test_a_call_that_makes_no_sense_is_told_apart() -> None:
+    assert call("no run is named so").returncode == 2
+    assert call("--unknown").returncode == 2
+
+
+def test_what_is_missing_is_named_with_its_package() -> None:
+    done = call(path="/nowhere")
+    assert done.returncode == 3
+    assert "apt-get install -y spin gcc libc6-dev" in done.stderr
 
 
 def test_every_weakening_is_searched_and_told_of() -> None:

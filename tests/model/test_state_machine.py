@@ -18,7 +18,7 @@ from tests.model.machine import RevocationPlane
 HISTORIES = os.environ.get("DOJANG_HISTORIES")
 
 
-@pytest.mark.proves("F6", "F15", "C91", "C92", "V3", "K6")
+@pytest.mark.proves("F6", "F15", "C91", "C92", "C116", "V3", "K6")
 def test_every_history_ends_as_it_ought_to() -> None:
     wanted = settings(
         max_examples=int(HISTORIES or 120),
