@@ -15,6 +15,8 @@ from dojang.jose.jws import CompactSigner
 from dojang.jose.keys import SigningKey
 from dojang.oauth.feed import MEDIA_TYPE, PROOF_HEADER, RECORD_BYTES, TAG_BYTES, prove_answer
 
+KEY_SET = "/.well-known/jwks.json"
+
 Channel = Callable[[Transport, FetchRequest], FetchResponse]
 Fault = Callable[[Transport, FetchRequest, Sequence[FetchResponse]], FetchResponse]
 Pages = list[str]
@@ -45,6 +47,19 @@ class FaultyTransport:
         response = channel(self._transport, request)
         self.heard.setdefault(request.url, []).append(response)
         return response
+
+
+class WithoutKeySet:
+    """What leads to the issuer, and where `cut` is set, not to its key set."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.cut = False
+        self._transport = transport
+
+    def send(self, request: FetchRequest) -> FetchResponse:
+        if self.cut and request.url.endswith(KEY_SET):
+            return _fail(request)
+        return self._transport.send(request)
 
 
 def _fail(request: FetchRequest) -> FetchResponse:

@@ -159,6 +159,11 @@ class RevocationPlane(Properties):
         self.plane.issuer.transport._refusing = self.down = False
         self.troubled_until = self.now + RECOVERS_IN
 
+    @rule(cut=st.booleans())
+    def cut_off_the_key_set(self, cut: bool) -> None:
+        """Whoever has a leaked key may also keep a service from hearing of other keys."""
+        self.plane.key_set.cut = cut
+
     # --- databases ------------------------------------------------------------------------------
 
     @precondition(lambda self: not self.expected.forked and len(self.copies) < MOST_COPIES)
@@ -324,6 +329,7 @@ class RevocationPlane(Properties):
         if self.expected.forked:
             self.tell()
             self._restore(self.plane.copy_database(), self.expected.copy())
+        self.plane.key_set.cut = False
         if self.strangers:  # what is left to do by hand (docs/how-to/backup-and-restore.md)
             self.restart_service()
             self.strangers = False

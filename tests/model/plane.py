@@ -33,7 +33,7 @@ from dojang.testing.inline import run
 from dojang.testing.store import SeverableStore
 from dojang.testing.transport import build_inline_routes
 from dojang.web.public import build_public_routes
-from tests.model.channel import FaultyTransport
+from tests.model.channel import FaultyTransport, WithoutKeySet
 
 API: Final = "https://api.test"
 CLIENTS: Final = ("web", "jobs")
@@ -92,7 +92,8 @@ class Plane:
             async_transport=self.issuer.async_transport,
             clock=self.clock,
         )
-        local = Local(transport=self.issuer.transport, clock=self.clock)
+        self.key_set = WithoutKeySet(self.issuer.transport)
+        local = Local(transport=self.key_set, clock=self.clock)
         expect = Expect(issuer=self.issuer.url, audience=API, algorithms=["ES256"])
         self.verifier: HybridVerifier = Hybrid(
             introspection=asking, local=local, follow=self.follower
