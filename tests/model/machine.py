@@ -73,10 +73,26 @@ class RevocationPlane(Properties):
     @rule(data=st.data())
     def forge(self, data: st.DataObject) -> None:
         """A key has leaked, and who has it writes what he likes."""
+        self._forge(data)
+
+    def _forge(self, data: st.DataObject) -> Token:
         token = data.draw(st.sampled_from(list(self.expected.tokens.values())))
         claims = json.loads(base64url.decode(token.text.split(".")[1]))
         claims |= {"jti": f"forged {len(self.expected.tokens)}", "rev": LATEST_REV}
-        self.expected.issue(self._read(self.plane.sign(claims), forged=True))
+        forged = self._read(self.plane.sign(claims), forged=True)
+        self.expected.issue(forged)
+        return forged
+
+    @rule(data=st.data(), cut=st.booleans(), warm=st.booleans())
+    def revoke_a_leaked_key(self, data: st.DataObject, cut: bool, warm: bool) -> None:
+        """Whoever has it may also keep the service from hearing of other keys."""
+        forged = self._forge(data)
+        if warm:
+            self.plane.verify(forged.text)
+        self.plane.key_set.cut = cut
+        self._perform("keys.revoke", {"kid": forged.kid}, {"kid": forged.kid})
+        self.plane.move(0.5)
+        self._poll(deliver)
 
     @rule(data=st.data(), what=st.sampled_from(KINDS))
     def revoke(self, data: st.DataObject, what: str) -> None:
@@ -161,7 +177,6 @@ class RevocationPlane(Properties):
 
     @rule(cut=st.booleans())
     def cut_off_the_key_set(self, cut: bool) -> None:
-        """Whoever has a leaked key may also keep a service from hearing of other keys."""
         self.plane.key_set.cut = cut
 
     # --- databases ------------------------------------------------------------------------------

@@ -74,6 +74,7 @@ class Properties(RuleBasedStateMachine):
         if wrong is None:
             dead_at = self.expected.dead_at(token)
             assert dead_at is None or self.now - dead_at < limit  # S1
+            assert dead_at is None or dead_at >= self.plane.follower.proof.at
             assert not token.refused  # S2
             assert age < limit or not refuses
             assert (self.count_decided() > decided) == (age < limit)  # else the server was asked
