@@ -93,6 +93,6 @@ class Expected:
 
     def is_good(self, token: Token, now: float) -> bool:
         """Whether nobody may refuse it."""
-        known = not token.forged and not token.doomed
+        known = token.jti in self.database.issued and not token.doomed
         good = known and token.jti not in self.database.dead and now < token.expires_at
         return good and not self.forked
