@@ -61,6 +61,7 @@ def test_every_address_in_it_is_the_issuers_and_answers(url: str) -> None:
     assert addresses.keys() == {
         "authorization_endpoint",
         "token_endpoint",
+        "pushed_authorization_request_endpoint",
         "userinfo_endpoint",
         "introspection_endpoint",
         "revocation_endpoint",

@@ -30,6 +30,7 @@ class ServerMetadata:
     authorization_endpoint: str | None = None
     token_endpoint: str | None = None
     jwks_uri: str | None = None
+    pushed_authorization_request_endpoint: str | None = None
     userinfo_endpoint: str | None = None
     end_session_endpoint: str | None = None
     registration_endpoint: str | None = None

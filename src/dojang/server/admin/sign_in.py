@@ -47,6 +47,7 @@ class SignInWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sector: str | None = None
     id_token_algorithm: str = "RS256"
     userinfo_algorithm: str | None = None
+    require_pushed: bool = False
     default_max_age: int | None = None
     post_logout_redirect_uris: tuple[str, ...] = ()
     client_uri: str | None = None
