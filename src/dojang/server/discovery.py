@@ -53,6 +53,8 @@ def build_server_metadata(issuer: str) -> dict[str, object]:
             request_parameter_supported=False,
             request_uri_parameter_supported=False,
             authorization_response_iss_parameter_supported=True,
+            backchannel_logout_supported=True,
+            backchannel_logout_session_supported=True,
             code_challenge_methods_supported=(METHOD,),
             grant_types_supported=(*STANDING, *SPENT),
             token_endpoint_auth_methods_supported=methods,
