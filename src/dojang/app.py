@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from dojang.clock import SYSTEM_CLOCK, Clock
+from dojang.fetch import AsyncHttpTransport, AsyncTransport
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
 from dojang.server.config import Config, Keys, parse_address, parse_encryption_key
 from dojang.server.epochs import plan_failover
 from dojang.server.key_plans import Schedule
+from dojang.server.logout_notices import deliver_notices
 from dojang.server.ports import Store
 from dojang.server.provider import ENCRYPTION_KEY_ID, NotInitialised, Provider
 from dojang.server.rotation import tend_keys
@@ -128,9 +130,13 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
                 parse_address(config.listen.management), management, MANAGEMENT_RESERVE
             ),
         ]
+        transport = AsyncHttpTransport()
         chores = [
             asyncio.create_task(_repeat("maintenance", provider.maintain, MAINTENANCE_SECONDS)),
             asyncio.create_task(_repeat("tending", partial(_tend, provider), TENDING_SECONDS)),
+            asyncio.create_task(
+                _repeat("logout", partial(_tell, provider, transport), TENDING_SECONDS)
+            ),
         ]
         try:
             await serving.serve(listeners, service, started=started, stopping=provider.feed.close)
@@ -138,12 +144,18 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
+            await transport.aclose()
 
 
 async def _tend(provider: Provider) -> None:
     await provider.feed.exchange()
     if await provider.store.lead():
         await tend_keys(provider)
+
+
+async def _tell(provider: Provider, transport: AsyncTransport) -> None:
+    if await provider.store.lead():
+        await deliver_notices(provider, transport)
 
 
 async def _repeat(name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:

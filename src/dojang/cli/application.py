@@ -22,7 +22,9 @@ from dojang.cli.commands import (
     resource,
     revoke,
     server,
+    session,
     token,
+    user,
 )
 from dojang.cli.errors import Exit, Failure
 from dojang.cli.output import show_failure
@@ -73,6 +75,8 @@ server.register(app)
 backup.register(app)
 app.add_typer(resource.app, name="resource")
 app.add_typer(client.app, name="client")
+app.add_typer(user.app, name="user")
+app.add_typer(session.app, name="session")
 app.add_typer(token.app, name="token")
 app.add_typer(revoke.app, name="revoke")
 app.add_typer(keys.app, name="keys")

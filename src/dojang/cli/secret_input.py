@@ -40,6 +40,21 @@ def read_client_secret(source: str | None, environ: Mapping[str, str]) -> str:
     )
 
 
+def read_new_password(source: str | None) -> str:
+    """A password to be set: from a file or standard input, or asked for twice on a terminal.
+    Raises `Failure`."""
+    if source is not None:
+        return _read(source, "a password")
+    if not sys.stdin.isatty():
+        raise Failure("no password: give --password-file FILE (- for standard input)")
+    from getpass import getpass
+
+    password = getpass("New password: ")
+    if getpass("Once more: ") != password:
+        raise Failure("the two passwords differ; nothing was changed")
+    return password
+
+
 def read_secret_file(file: Path, what: str) -> str:
     """What a file holds. Raises `Failure`."""
     return _read(str(file), what)

@@ -30,6 +30,7 @@ class ServerMetadata:
     authorization_endpoint: str | None = None
     token_endpoint: str | None = None
     jwks_uri: str | None = None
+    pushed_authorization_request_endpoint: str | None = None
     userinfo_endpoint: str | None = None
     end_session_endpoint: str | None = None
     registration_endpoint: str | None = None
@@ -57,6 +58,8 @@ class ServerMetadata:
     request_parameter_supported: bool | None = None
     request_uri_parameter_supported: bool | None = None
     authorization_response_iss_parameter_supported: bool | None = None
+    backchannel_logout_supported: bool | None = None
+    backchannel_logout_session_supported: bool | None = None
     service_documentation: str | None = None
     dojang_feed_endpoint: str | None = None
 
@@ -69,6 +72,8 @@ _FLAGS: Final = (
     "request_parameter_supported",
     "request_uri_parameter_supported",
     "authorization_response_iss_parameter_supported",
+    "backchannel_logout_supported",
+    "backchannel_logout_session_supported",
 )
 _LISTS: Final = tuple(
     field.name

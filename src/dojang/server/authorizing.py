@@ -33,6 +33,7 @@ class Addressed(Struct, frozen=True, kw_only=True):
     sign_in: SignIn
     target: RedirectTarget
     parameters: Mapping[str, str]
+    pushed: bool = False
 
 
 class CheckedAuthorization(Struct, frozen=True, kw_only=True):
@@ -49,8 +50,11 @@ class CheckedAuthorization(Struct, frozen=True, kw_only=True):
         return self.addressed.sign_in.default_max_age if asked is None else asked
 
 
-async def find_target(provider: Provider, parameters: Mapping[str, str]) -> Addressed:
-    """The client and where it may be answered. The barrier was reached before.
+async def find_target(
+    provider: Provider, parameters: Mapping[str, str], *, pushed: bool = False
+) -> Addressed:
+    """The client and where it may be answered. The barrier was reached before. `pushed`: the client
+    said it itself (RFC 9126).
 
     Raises `OAuthError`, which is shown and never sent.
     """
@@ -77,7 +81,13 @@ async def find_target(provider: Provider, parameters: Mapping[str, str]) -> Addr
         raise OAuthError(
             ErrorCode.INVALID_REQUEST, "invalid redirect_uri", reason="redirect_uri"
         ) from None
-    return Addressed(client=client, sign_in=client.sign_in, target=target, parameters=parameters)
+    return Addressed(
+        client=client,
+        sign_in=client.sign_in,
+        target=target,
+        parameters=parameters,
+        pushed=pushed,
+    )
 
 
 def check_authorization(provider: Provider, addressed: Addressed) -> CheckedAuthorization:
@@ -88,6 +98,10 @@ def check_authorization(provider: Provider, addressed: Addressed) -> CheckedAuth
             ErrorCode.REQUEST_URI_NOT_SUPPORTED,
             "This server fetches no request objects; push the request.",
             reason="request_uri",
+        )
+    if addressed.sign_in.require_pushed and not addressed.pushed:
+        raise OAuthError(
+            ErrorCode.INVALID_REQUEST, "This client pushes its requests.", reason="not_pushed"
         )
     request = parse_authorization_request(addressed.parameters)
     check_pkce(request, addressed.sign_in)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.lifetimes import DRAIN
+from dojang.server.logout_notices import plan_notices
 from dojang.server.model import AppendFact
 from dojang.server.people import Account, Consent, Grant, R, Session
 from dojang.server.ports import Change, Drop, Put
@@ -36,7 +37,7 @@ def plan_grant_end(grant: Grant, *, now: int) -> list[Change]:
 
 
 async def plan_session_end(provider: Provider, session: Session, *, now: int) -> list[Change]:
-    """The end of a session and of the grants that do not outlive it."""
+    """The end of a session and of the grants that do not outlive it; its clients will be told."""
     if session.ended_at is not None:
         return []
     ended = replace(session, ended_at=now, version=session.version + 1)
@@ -46,7 +47,7 @@ async def plan_session_end(provider: Provider, session: Session, *, now: int) ->
     ]
     async for grant in _load(provider, Grant, "session_id", session.session_id):
         changes += plan_grant_end(grant, now=now)
-    return changes
+    return [*changes, *await plan_notices(provider, session, now=now)]
 
 
 async def plan_consent_end(provider: Provider, consent: Consent, *, now: int) -> list[Change]:
@@ -69,6 +70,7 @@ async def plan_account_end(
         if session.ended_at is None and session.session_id != spare:
             ended = replace(session, ended_at=now, version=session.version + 1)
             changes += [Put(ended), plan_fact(FactKind.SESSION, session.session_id, now=now)]
+            changes += await plan_notices(provider, session, now=now)
     async for grant in _load(provider, Grant, "account_id", account.account_id):
         if spare is None or grant.session_id != spare:
             changes += plan_grant_end(grant, now=now)

@@ -38,6 +38,7 @@ from dojang.server.ids import new_id
 from dojang.server.model import AuditEvent
 from dojang.server.people import Consent, Interaction, Session
 from dojang.server.ports import Change, Drop, Put
+from dojang.server.pushed_requests import find_pushed, plan_use
 from dojang.server.sessions import begin_session, find_session
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ async def begin_authorization(
     not sent, and `Unavailable`."""
     now = provider.clock.now()
     await provider.state.reach_barrier()
-    addressed = await find_target(provider, parameters)
+    pushed = await find_pushed(provider, parameters, now=int(now))
+    if pushed is not None:
+        parameters = pushed.parameters
+    addressed = await find_target(provider, parameters, pushed=pushed is not None)
     try:
         checked = check_authorization(provider, addressed)
         session = await find_session(provider, browser.session, now=int(now))
@@ -117,6 +121,7 @@ async def begin_authorization(
             parameters=dict(parameters),
             created_at=int(now),
             expires_at=int(now) + LIFETIME,
+            pushed=pushed.request_id if pushed else None,
         )
         outcome = await _advance(provider, checked, interaction, session, now=now, kept=False)
     except OAuthError as error:
@@ -218,7 +223,8 @@ async def _load(
     ):
         raise InteractionOver
     try:
-        addressed = await find_target(provider, interaction.parameters)
+        was_pushed = interaction.pushed is not None
+        addressed = await find_target(provider, interaction.parameters, pushed=was_pushed)
         return interaction, check_authorization(provider, addressed)
     except OAuthError:
         raise InteractionOver from None
@@ -279,6 +285,8 @@ async def _advance(
         account, userinfo = session.account_id, provider.userinfo_audience
         consent = widen_consent(held, checked, account, userinfo, now=int(now))
     besides: tuple[Change, ...] = (Drop(interaction),) if kept else ()
+    if interaction.pushed is not None:
+        besides += (await plan_use(provider, interaction.pushed),)
     parameters = await grant_code(
         provider, checked, session, consent=consent, now=now, besides=besides
     )

@@ -12,6 +12,7 @@ FEED_SNAPSHOT: Final = FEED + "/snapshot"
 FEED_CHUNK: Final = FEED + "/chunks/{sha256}"
 ADMIN: Final = "/admin"  # of the management listener
 AUTHORIZATION: Final = "/authorize"
+PUSHED_AUTHORIZATION: Final = "/par"
 USERINFO: Final = "/userinfo"
 INTERACTION: Final = "/interaction/{interaction_id}"
 ACCOUNT: Final = "/account"

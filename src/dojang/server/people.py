@@ -134,7 +134,8 @@ class RefreshToken(Struct, frozen=True, kw_only=True):
 class Interaction(Struct, frozen=True, kw_only=True):
     """An authorization request that waits for a person. `digest` is of the cookie of the one
     browser that may go on with it; `parameters` are the request's, checked; `session_id` is whose
-    consent is asked, and `signed_in_at` when that person last proved who they are for it."""
+    consent is asked, and `signed_in_at` when that person last proved who they are for it; `pushed`
+    names the pushed request that it goes back to."""
 
     interaction_id: str
     digest: bytes
@@ -144,12 +145,13 @@ class Interaction(Struct, frozen=True, kw_only=True):
     expires_at: int
     session_id: str | None = None
     signed_in_at: int | None = None
+    pushed: str | None = None
     version: int = 1
 
 
 class PushedRequest(Struct, frozen=True, kw_only=True):
-    """An authorization request that its client pushed (RFC 9126). `request_id` is the random part
-    of its request_uri."""
+    """An authorization request that its client pushed (RFC 9126). `request_id` is the SHA-256 of
+    its request_uri (base64url)."""
 
     request_id: str
     client_id: str

@@ -12,6 +12,7 @@ from dojang.oauth.metadata import find_metadata_paths
 from dojang.server.endpoints.discovery import jwks, metadata
 from dojang.server.endpoints.feed import chunk, join, question, snapshot
 from dojang.server.endpoints.introspection import introspect
+from dojang.server.endpoints.pushed_authorization import push_authorization
 from dojang.server.endpoints.revocation import revoke
 from dojang.server.endpoints.token import token
 from dojang.server.endpoints.userinfo import userinfo
@@ -22,6 +23,7 @@ from dojang.server.paths import (
     FEED_SNAPSHOT,
     INTROSPECTION,
     JWKS,
+    PUSHED_AUTHORIZATION,
     REVOCATION,
     TOKEN,
     USERINFO,
@@ -50,6 +52,7 @@ def build_public_routes(provider: Provider, trusted: TrustedProxies | None = Non
                 {"GET": bind(userinfo), "POST": bind(userinfo)},
                 cross_origin=True,
             ),
+            Route(base + PUSHED_AUTHORIZATION, {"POST": bind(push_authorization)}),
             Route(base + INTROSPECTION, {"POST": bind(introspect)}),
             Route(base + REVOCATION, {"POST": bind(revoke)}),
             Route(base + FEED, {"POST": bind(question)}),

@@ -196,7 +196,14 @@ def test_no_request_object_is_fetched(world: World) -> None:
     assert done.parameters["error"] == "request_uri_not_supported"
 
 
-@pytest.mark.proves("A3")
+@pytest.mark.proves("C24")
+def test_a_disabled_client_signs_nobody_in(world: World) -> None:
+    world.issuer.disable_client("app")
+    with pytest.raises(OAuthError, match="invalid client_id"):
+        world.ask()
+
+
+@pytest.mark.proves("A1", "A3")
 def test_a_resource_is_one_audience(world: World) -> None:
     tokens = world.get_tokens(scope="openid orders:read", resource=ORDERS)
     claims = read_claims(tokens["access_token"])

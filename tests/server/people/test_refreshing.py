@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from dojang.oauth.revocation_fact import FactKind
+from dojang.server.ending import plan_fact
 from dojang.testing.inline import run
 from tests.server.front_door import basic_of, post, read, refusal
-from tests.server.people.world import CALLBACK, ORDERS, VERIFIER, World
+from tests.server.people.world import CALLBACK, ORDERS, VERIFIER, World, read_claims
 
 INVALID_GRANT = (400, "invalid_grant")
 OFFLINE = "openid offline_access orders:read"
@@ -166,6 +168,15 @@ def test_the_end_of_a_session_spares_what_outlives_it(world: World) -> None:
     assert refusal(world.refresh(online["refresh_token"])) == INVALID_GRANT
     assert not world.introspect(online["access_token"])["active"]
     assert world.refresh(offline["refresh_token"]).status == 200
+
+
+@pytest.mark.proves("K6")
+def test_a_fact_about_a_session_ends_its_tokens(world: World) -> None:
+    tokens = world.get_tokens(scope="openid orders:read")
+    sid = read_claims(tokens["id_token"])["sid"]
+    fact = plan_fact(FactKind.SESSION, sid, now=world.now)
+    run(world.issuer.provider.store.commit([fact]))
+    assert not world.introspect(tokens["access_token"])["active"]
 
 
 @pytest.mark.proves("C64")

@@ -21,7 +21,13 @@ from dojang.cli.output import show_json, show_table, warn
 from dojang.cli.secret_input import write_secret
 from dojang.jose import json_object
 from dojang.jose.errors import InvalidToken
-from dojang.server.model import AuthenticationMethod
+from dojang.server.model import (
+    ApplicationType,
+    AuthenticationMethod,
+    Profile,
+    RefreshRule,
+    SubjectType,
+)
 
 app = make_group("The software that may ask for tokens.")
 
@@ -29,7 +35,8 @@ app = make_group("The software that may ask for tokens.")
 @app.command(
     "add",
     epilog="Example: dojang client add shop --grant 'https://orders.example=orders:read' "
-    "--secret-file shop.secret",
+    "--secret-file shop.secret. For people: dojang client add web --authentication none "
+    "--redirect-uri https://app.example/callback --ask 'https://orders.example=orders:read'",
 )
 def add(
     client_id: Annotated[
@@ -51,6 +58,46 @@ def add(
         Path | None,
         typer.Option(metavar="FILE", help="Its public keys, for private_key_jwt (a JWK Set)."),
     ] = None,
+    redirect_uri: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URI",
+            help="People sign in to it, and their browsers come back here; repeatable.",
+        ),
+    ] = None,
+    ask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URI=SCOPES",
+            help="A resource and the scopes it may ask people for there; repeatable.",
+        ),
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What about people themselves it may ask for (default: openid profile email); "
+            "repeatable."
+        ),
+    ] = None,
+    post_logout_redirect_uri: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URI", help="Where browsers go after signing out; repeatable."),
+    ] = None,
+    profile: Annotated[
+        Profile, typer.Option(help="oauth21: PKCE always. oidc-basic: for clients that know none.")
+    ] = Profile.OAUTH21,
+    application: Annotated[
+        ApplicationType, typer.Option(help="native: it runs on people's own devices.")
+    ] = ApplicationType.WEB,
+    refresh: Annotated[
+        RefreshRule, typer.Option(help="What becomes of a refresh token that is used.")
+    ] = RefreshRule.ROTATING,
+    subject: Annotated[
+        SubjectType, typer.Option(help="pairwise: it knows people by names of its own.")
+    ] = SubjectType.PUBLIC,
+    first_party: Annotated[
+        bool, typer.Option("--first-party", help="It is your own: people are not asked.")
+    ] = False,
     secret_file: SecretFileOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -60,8 +107,23 @@ def add(
     parameters: dict[str, Any] = {
         "name": name,
         "authentication": authentication.value,
-        "grants": _parse_grants(grant or ()),
+        "grants": _parse_grants("--grant", grant or ()),
     }
+    if redirect_uri:
+        wanted = _parse_grants("--ask", ask or ())
+        parameters["sign_in"] = {
+            "redirect_uris": redirect_uri,
+            "resources": {each["resource"]: each["scopes"] for each in wanted},
+            "scopes": scope or ["openid", "profile", "email"],
+            "post_logout_redirect_uris": post_logout_redirect_uri or [],
+            "profile": profile.value,
+            "application_type": application.value,
+            "refresh": refresh.value,
+            "subject_type": subject.value,
+            "first_party": first_party,
+        }
+    elif ask or scope or post_logout_redirect_uri or first_party:
+        raise Failure("people sign in to a client that has a --redirect-uri: give one")
     if client_id is not None:
         parameters["client_id"] = client_id
     if jwks is not None:
@@ -142,13 +204,13 @@ def enable(
         print(f"Enabled {client_id}.")
 
 
-def _parse_grants(texts: Sequence[str]) -> list[dict[str, Any]]:
+def _parse_grants(option: str, texts: Sequence[str]) -> list[dict[str, Any]]:
     by_resource: dict[str, list[str]] = {}
     for text in texts:
         resource, sign, scopes = text.rpartition("=")
         if not sign or not resource or not scopes.strip(", "):
             raise Failure(
-                f"--grant {text}: write URI=SCOPE[,SCOPE], for example "
+                f"{option} {text}: write URI=SCOPE[,SCOPE], for example "
                 "https://orders.example=orders:read"
             )
         by_resource.setdefault(resource, []).extend(scopes.replace(",", " ").split())

@@ -16,6 +16,7 @@ app = make_group("The keys that tokens are signed and sealed with.")
 
 _ALGORITHMS: Final[Mapping[KeyUse, str]] = {
     KeyUse.ACCESS_TOKEN: "ES256",
+    KeyUse.ID_TOKEN: "RS256",
     KeyUse.SEAL: "A256GCM",
     KeyUse.FEED: "RS256",
 }
@@ -36,12 +37,13 @@ def rotate(
     use: Annotated[
         KeyUse,
         typer.Option(
-            help="access_token: signs JWTs. seal: seals opaque tokens. feed: signs the feed."
+            help="access_token: signs JWTs. id_token: signs what clients are told of people. "
+            "seal: seals opaque tokens. feed: signs the feed."
         ),
     ] = KeyUse.ACCESS_TOKEN,
     algorithm: Annotated[
         str | None,
-        typer.Option(help="Which line of keys (default: ES256; A256GCM for seal, RS256 for feed)."),
+        typer.Option(help="Which line of keys (default: ES256; A256GCM for seal, else RS256)."),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,

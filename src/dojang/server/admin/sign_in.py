@@ -47,8 +47,10 @@ class SignInWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sector: str | None = None
     id_token_algorithm: str = "RS256"
     userinfo_algorithm: str | None = None
+    require_pushed: bool = False
     default_max_age: int | None = None
     post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str | None = None
     client_uri: str | None = None
     policy_uri: str | None = None
     tos_uri: str | None = None
@@ -65,7 +67,7 @@ def check_sign_in(
     for name in ("redirect_uris", "post_logout_redirect_uris"):
         for uri in getattr(wanted, name):
             _check(name, partial(check_registered_redirect_uri, uri, native=native))
-    for name in ("client_uri", "policy_uri", "tos_uri"):
+    for name in ("backchannel_logout_uri", "client_uri", "policy_uri", "tos_uri"):
         uri = getattr(wanted, name)
         if uri is not None:
             _check(name, partial(parse_url, uri))

@@ -1,0 +1,46 @@
+"""The pushed authorization request endpoint (RFC 9126 §2): a client says what it wants of a person
+before any browser carries it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dojang.oauth.errors import ErrorCode, OAuthError
+from dojang.oauth.http import Request, Response, build_json, parse_form
+from dojang.server.authentication import authenticate_client
+from dojang.server.authorizing import check_authorization, find_target
+from dojang.server.people import PushedRequest
+from dojang.server.ports import Put
+from dojang.server.pushed_requests import KEPT, LIFETIME, identify, make_request_uri
+from dojang.server.refusals import refusing
+
+if TYPE_CHECKING:
+    from dojang.server.provider import Provider
+
+# They prove who the client is, and are no part of what it asks.
+_CREDENTIALS: Final = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
+
+
+@refusing("par")
+async def push_authorization(provider: Provider, request: Request) -> Response:
+    """Client → its request, checked as far as can be without a person → a name for it."""
+    now = int(provider.clock.now())
+    form = parse_form(request)
+    await provider.state.reach_barrier()
+    client = (await authenticate_client(provider, request, form, now=now)).client
+    if "request_uri" in form:  # RFC 9126 §2.1
+        raise OAuthError(
+            ErrorCode.INVALID_REQUEST, "A pushed request has no request_uri.", reason="request_uri"
+        )
+    parameters = {name: value for name, value in form.items() if name not in _CREDENTIALS}
+    parameters["client_id"] = client.client_id
+    check_authorization(provider, await find_target(provider, parameters, pushed=True))
+    request_uri = make_request_uri()
+    pushed = PushedRequest(
+        request_id=identify(request_uri),
+        client_id=client.client_id,
+        parameters=parameters,
+        expires_at=now + KEPT,
+    )
+    await provider.store.commit([Put(pushed)])
+    return build_json(201, {"request_uri": request_uri, "expires_in": LIFETIME})

@@ -1,0 +1,139 @@
+"""Clients are told that a session ended: a real one, at a real address."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dojang.fetch import AsyncHttpTransport
+from dojang.jose.jwt import JwtVerifier
+from dojang.jose.keys import KeySet
+from dojang.oauth.logout_token import EVENT, MEDIA_TYPE
+from dojang.server.logout_notices import KEPT, deliver_notices
+from dojang.server.people import LogoutNotice
+from dojang.testing.inline import run
+from tests.origin import Answer, Origin
+from tests.server.front_door import get, read
+from tests.server.people.world import World, read_claims
+
+
+@pytest.fixture
+def relying_party() -> Iterator[Origin]:
+    with Origin() as origin:
+        origin.answers["/logout"] = lambda _: Answer(200, b"")
+        yield origin
+
+
+@pytest.fixture
+def world(relying_party: Origin) -> World:
+    return World(backchannel_logout_uri=f"{relying_party.url}/logout")
+
+
+def deliver(world: World) -> None:
+    async def deliver_all() -> None:
+        transport = AsyncHttpTransport()
+        await deliver_notices(world.issuer.provider, transport)
+        await transport.aclose()
+
+    asyncio.run(deliver_all())
+
+
+def end_session(world: World) -> dict[str, Any]:
+    claims = read_claims(world.get_tokens()["id_token"])
+    world.perform("session.end", session_id=claims["sid"])
+    return claims
+
+
+def read_notices(world: World, relying_party: Origin) -> list[dict[str, Any]]:
+    keys = KeySet.parse(read(get(world.issuer, "/.well-known/jwks.json")))
+    verifier = JwtVerifier(keys, algorithms={"ES256"}, types={MEDIA_TYPE})
+    return [verifier.verify(each.form["logout_token"]).claims for each in relying_party.requests]
+
+
+@pytest.mark.proves("C104", "K6")
+def test_a_client_is_told_which_session_ended(world: World, relying_party: Origin) -> None:
+    claims = end_session(world)
+    deliver(world)
+    deliver(world)
+    (told,) = read_notices(world, relying_party)
+    jti = told.pop("jti")
+    assert told == {
+        "iss": world.issuer.url,
+        "aud": "app",
+        "sub": claims["sub"],
+        "sid": claims["sid"],
+        "iat": world.now,
+        "exp": world.now + 120,
+        "events": {EVENT: {}},
+    }
+    assert jti != claims.get("jti")
+    assert "nonce" not in told
+
+
+@pytest.mark.proves("C104")
+def test_a_logout_token_is_no_id_token(world: World, relying_party: Origin) -> None:
+    end_session(world)
+    deliver(world)
+    token = relying_party.requests[0].form["logout_token"]
+    done = world.ask(id_token_hint=token)
+    assert getattr(done, "parameters", {}).get("error") == "invalid_request"
+
+
+@pytest.mark.proves("C105")
+def test_it_is_told_again_until_it_has_heard(world: World, relying_party: Origin) -> None:
+    relying_party.answers["/logout"] = lambda _: Answer(503, b"")
+    end_session(world)
+    for pause in (5, 10, 20):
+        deliver(world)
+        before = len(relying_party.requests)
+        world.issuer.clock.move(pause - 1)
+        deliver(world)
+        assert len(relying_party.requests) == before
+        world.issuer.clock.move(1)
+    relying_party.answers["/logout"] = lambda _: Answer(204, b"")
+    deliver(world)
+    world.issuer.clock.move(KEPT)
+    deliver(world)
+    notices = read_notices(world, relying_party)
+    assert len(notices) == 4
+    assert len({notice["jti"] for notice in notices}) == 4
+    assert len({notice["sid"] for notice in notices}) == 1
+
+
+@pytest.mark.proves("C105")
+def test_one_that_never_hears_is_given_up(world: World, relying_party: Origin) -> None:
+    relying_party.answers["/logout"] = lambda _: Answer(500, b"")
+    end_session(world)
+    world.issuer.clock.move(KEPT + 1)
+    run(world.issuer.provider.maintain())
+    assert run(world.issuer.provider.store.list_all(LogoutNotice)) == []
+
+
+@pytest.mark.proves("C105")
+def test_one_that_is_gone_keeps_no_other_from_hearing(world: World, relying_party: Origin) -> None:
+    world.add_client("gone", backchannel_logout_uri="http://127.0.0.1:9/logout")
+    world.get_tokens()
+    world.get_code(client_id="gone")
+    end_session(world)
+    deliver(world)
+    assert [notice["aud"] for notice in read_notices(world, relying_party)] == ["app"]
+    (left,) = run(world.issuer.provider.store.list_all(LogoutNotice))
+    assert left.client_id == "gone"
+
+
+@pytest.mark.proves("C62", "C105")
+def test_every_way_to_end_a_session_tells(world: World, relying_party: Origin) -> None:
+    for operation, parameters in [
+        ("user.sign_out", {"username": "hong"}),
+        ("user.set_password", {"username": "hong", "password": "correct horse battery staple"}),
+        ("revoke.account", {"subject": "account-hong"}),
+        ("revoke.session", {}),
+    ]:
+        sid = read_claims(world.get_tokens()["id_token"])["sid"]
+        given = parameters or {"session": sid}
+        world.perform(operation, **given)
+        deliver(world)
+        assert read_notices(world, relying_party)[-1]["sid"] == sid
