@@ -3,6 +3,7 @@ the content policy."""
 
 from __future__ import annotations
 
+import html
 import re
 from urllib.parse import urlencode, urlsplit
 
@@ -221,6 +222,22 @@ def test_a_page_cannot_be_framed(stage: Stage, chromium: Browser) -> None:
     framed = page.frames[1]
     assert framed.locator("#username").count() == 0
     page.close()
+
+
+@pytest.mark.proves("C34")
+def test_an_app_renews_in_silence_in_a_frame(
+    stage: Stage, scripted_page: Page, username: str
+) -> None:
+    """A redirect may come in a frame of the same site, though no page of ours can."""
+    page = scripted_page
+    page.goto(stage.build_address("intranet"))
+    sign_in(page, username)
+    expect(page.locator("#app")).to_be_visible()
+    stage.app.received.clear()
+    silent = html.escape(stage.build_address("intranet", prompt="none"))
+    page.set_content(f'<iframe id=f src="{silent}"></iframe>')
+    expect(page.frame_locator("#f").locator("#app")).to_be_visible()
+    assert stage.app.received[-1]["code"]
 
 
 WIDTHS = (320, 360, 768, 1280)
