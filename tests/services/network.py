@@ -44,6 +44,9 @@ class Link:
         ip("link", "set", self._near_name, "up")
         ip("-n", self._host, "link", "set", self._far_name, "up")
 
+    def remove(self) -> None:
+        ip("link", "del", self._near_name)
+
 
 class Network:
     """Hosts beside this one. Their addresses are those that RFC 2544 keeps for tests."""
@@ -51,8 +54,9 @@ class Network:
     def __init__(self) -> None:
         self._mark = f"dj{os.getpid()}"
         self._net = f"198.{18 + (os.getpid() >> 8) % 2}.{os.getpid() % 256}."
-        self._links = count()
+        self._numbers = count()
         self._hosts: list[str] = []
+        self._links: list[Link] = []
 
     def add_host(self, name: str) -> str:
         """Its name among all of the machine."""
@@ -64,15 +68,20 @@ class Network:
 
     def link(self, host: str) -> Link:
         """A new cable to `host`."""
-        number = next(self._links)
+        number = next(self._numbers)
         names = (f"{self._mark}n{number}", f"{self._mark}f{number}")
         addresses = (f"{self._net}{4 * number + 1}", f"{self._net}{4 * number + 2}")  # of a /30
-        return Link(host, names, addresses)
+        link = Link(host, names, addresses)
+        self._links.append(link)
+        return link
 
     def remove(self) -> None:
-        """Take the hosts away, and their cables with them."""
+        """Take the cables and the hosts away."""
+        for link in self._links:
+            link.remove()
         for host in self._hosts:
             ip("netns", "del", host)
+        self._links, self._hosts = [], []
 
 
 def run_on(host: str) -> Sequence[str]:
@@ -94,4 +103,4 @@ def require_network() -> Network:
             pytest.fail(why)
         pytest.skip(why)
     network.remove()
-    return Network()
+    return network
