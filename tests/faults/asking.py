@@ -109,12 +109,12 @@ class Service:
         self.follower.close()
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = LONG) -> float:
-    """How long it took (seconds)."""
+def wait_until(is_so: Callable[[], bool], *, every: float = 0.005) -> float:
+    """Look again and again, with a pause of `every`. How long it took (seconds)."""
     began = time.monotonic()
     while not is_so():
-        assert time.monotonic() < began + seconds
-        time.sleep(0.005)
+        assert time.monotonic() < began + LONG
+        time.sleep(every)
     return time.monotonic() - began
 
 

@@ -1,5 +1,5 @@
 """F9, F18: the server is killed at any point while tokens are revoked, and clients try again.
-DOJANG_CRASHES sets how often (6 by default)."""
+DOJANG_CRASHES sets how often (4 by default)."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ __all__ = ["postgres"]
 
 pytestmark = pytest.mark.proves("F9", "F18", "O3")
 
-CRASHES = int(os.environ.get("DOJANG_CRASHES", "6"))
+CRASHES = int(os.environ.get("DOJANG_CRASHES", "4"))
 LONGEST_LIFE = 0.15  # seconds under load, until the next blow
 
 

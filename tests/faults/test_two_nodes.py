@@ -34,7 +34,8 @@ DATABASE = "dojang"
 PORT = 8460
 APART = 5.0  # seconds between the clocks of the nodes
 ENOUGH = 10  # revocations
-PAUSE = 0.05  # seconds: there is more to look at than load
+SELDOM = 0.2  # seconds between looks that cost a process
+PAUSE = 0.2  # seconds: there is more to look at than load
 LEADER = (
     "SELECT host(client_addr) FROM pg_locks JOIN pg_stat_activity USING (pid) "
     "WHERE locktype = 'advisory' AND granted"
@@ -171,7 +172,7 @@ class Site:
         return {node.to_database.far: node for node in self.nodes}.get(address)
 
     def find_leader_and_other(self) -> tuple[Node, Node]:
-        wait_until(lambda: self.find_leader() is not None)
+        wait_until(lambda: self.find_leader() is not None, every=SELDOM)
         leader = self.find_leader()
         assert leader is not None
         (other,) = {*self.nodes} - {leader}
@@ -213,7 +214,7 @@ def give_back(history: History, *nodes: Node) -> None:
 def judge(history: History, service: Service) -> None:
     if tokens := history.all:
         service.ask(history, random.choice(tokens[-50:]))
-    time.sleep(0.002)
+    time.sleep(0.02)
 
 
 def is_sure(service: Service, history: History) -> bool:
@@ -288,7 +289,7 @@ def cut_from_database(site: Site, history: History) -> str:
             refuse_all(cut)
             wait_for(history, ENOUGH)
             wait_until(lambda: not is_sure(blind, history))
-            wait_until(lambda: site.find_leader() is other)
+            wait_until(lambda: site.find_leader() is other, every=SELDOM)
             led = time.monotonic() - cut_at
             wait_for(history, ENOUGH)
             refuse_all(cut)
@@ -357,6 +358,6 @@ def test_the_leader_waits_for_a_service_that_follows_the_other_node(site: Site) 
             rotations = leader.operate("status")["rotations"]
             return [each["client_id"] for rotation in rotations for each in rotation["lacking"]]
 
-        wait_until(lambda: find_lacking() == ["orders"])
+        wait_until(lambda: find_lacking() == ["orders"], every=SELDOM)
         other.to_clients.mend()
-        wait_until(lambda: not leader.operate("status")["rotations"])
+        wait_until(lambda: not leader.operate("status")["rotations"], every=SELDOM)
