@@ -9,7 +9,7 @@ from msgspec import Struct
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.admin.clients import load_client
 from dojang.server.admin.errors import check_text, invalid
-from dojang.server.lifetimes import DRAIN
+from dojang.server.lifetimes import FACT_LIFE
 from dojang.server.model import AppendFact, AuditEvent
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ async def _append(
     now = int(provider.clock.now())
     position = await provider.store.commit(
         [
-            AppendFact(kind=kind, identifier=identifier, at=now, forget_after=now + DRAIN),
+            AppendFact(kind=kind, identifier=identifier, at=now, forget_after=now + FACT_LIFE),
             AuditEvent(at=now, actor=actor, action=f"{kind}.revoke", target=identifier),
         ]
     )
