@@ -63,10 +63,18 @@ class Service:
     is older than `BOUND`."""
 
     def __init__(
-        self, caller: Caller, issuer: str, *, door: str | None = None, feed: str | None = None
+        self,
+        caller: Caller,
+        issuer: str,
+        *,
+        door: str | None = None,
+        feed: str | None = None,
+        name: str | None = None,
     ) -> None:
         expect = Expect(issuer=issuer, audience=ORDERS, algorithms=["ES256"], leeway=30)
-        self.follower = Follower(issuer, credentials=caller.orders, fetch_from=feed or door)
+        self.follower = Follower(
+            issuer, credentials=caller.orders, fetch_from=feed or door, name=name
+        )
         self.verifier = HybridVerifier(
             local=LocalVerifier(expect, keys=RemoteKeys(issuer, fetch_from=door)),
             introspection=IntrospectionVerifier(expect, credentials=caller.orders, fetch_from=door),

@@ -144,14 +144,7 @@ async def test_a_token_is_asked_for_once_and_then_after_a_pause(fault: Fault) ->
         assert site.count("token") - asked <= 2  # a pause has passed at most, of half a second
         assert site.count("token") > asked or fault not in DONE
         site.proxy.fault = Pass()
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                try:
-                    token = await site.call(want)
-                except Unavailable:
-                    await asyncio.sleep(0.02)
-                else:
-                    break
+        token = await until_answered(site, want)
         assert token == await site.call(want)
 
 
@@ -186,15 +179,13 @@ async def ask_through(fault: Fault) -> None:
         assert not (await site.call(lambda: client.introspect(site.orders, token)))["active"]
 
 
-async def until_answered(site: Between, ask: Callable[[], object]) -> None:
+async def until_answered(site: Between, ask: Callable[[], T]) -> T:
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                await site.call(ask)
+                return await site.call(ask)
             except Unavailable:
                 await asyncio.sleep(0.02)
-            else:
-                return
 
 
 async def test_a_server_lets_go_of_who_went_away_without_a_word() -> None:
