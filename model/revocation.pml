@@ -1,7 +1,16 @@
 /* The revocation plane: an issuer and its database, a follower of its feed, a verifier.
  *
- * spin -a -DSAFETY model/revocation.pml && cc -O2 -DSAFETY -o pan pan.c && ./pan looks at every
- * history of a configuration. Configurations are made by switches:
+ * `./run model` searches it in every configuration that is worth it (model/runs.py), and
+ * docs/explanation/model.md explains it. By hand, with crashes for example:
+ *
+ *   spin -a -DCRASH model/revocation.pml
+ *   cc -O1 -w -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -E -n -m1000000
+ *   spin -t -p -g -DCRASH model/revocation.pml     (if an assertion failed: the history)
+ *
+ * The assertions are the properties S1 to S4 and L2; with CALM there are two formulas besides, fresh
+ * and welcome, for `pan -a -f -N fresh`, compiled without -DSAFETY and with -DNFAIR=3.
+ *
+ * Configurations are made by switches:
  *
  *   CHANNEL   answers are lost, delayed, doubled, reordered and replayed
  *   CRASH     a node is killed and started again
@@ -11,6 +20,7 @@
  *   UNNOTED   the head noted beside the key-encryption key is lost together with the database
  *   PROMOTE   a standby that has all that was acknowledged takes over: an epoch begins, tokens live
  *   KEYS      a signing key leaks, and whoever has it writes tokens as he likes
+ *   UNFETCHED services cannot fetch the key set meanwhile
  *   CALM      faults come to an end: for what must happen at last
  *
  * A switch whose name begins with BROKEN takes one rule away. Spin must then find a history that
@@ -186,19 +196,8 @@ bit told;    /* a follower has shown a node what was lost */
 #define IS_DEAD(t) (tokens[t].dead != 0 && tokens[t].dead < PENDING)
 
 bit S1, S2, S3, S4, L2;
-#ifdef ONLY_S2
-#define S1_WAIVED 1
-#define S3_WAIVED 1
-#define L2_WAIVED 1
-#else
-#define S1_WAIVED 0
-#define S3_WAIVED 0
-#define L2_WAIVED 0
-#endif
-#define S2_WAIVED 0
-#define S4_WAIVED 0
 #define HOLDS(property, condition) \
-  property = (condition) || property##_WAIVED; assert(property); property = 0
+  property = (condition); assert(property); property = 0
 
 inline doom(t) {
   tokens[t].doomed = 1;
@@ -258,6 +257,32 @@ inline acknowledge() {
   pending = 0;
   unacknowledged = 0
 }
+
+/* --- the follower, and answers on their way to it ----------------------------------------------- */
+
+#define PAGES 1
+#define SNAPSHOT 2
+#define ANOTHER_HISTORY 3
+
+typedef Answer {
+  byte says;
+  byte kids;   /* the keys that are published, a bit each */
+  bit proven; /* it answers the question that is open now: its proof is over that nonce */
+  Record at
+};
+Answer answers[SLOTS];
+
+typedef Follower {
+  Record at;
+  View view;
+  byte kids;   /* the key set that tokens are verified with here */
+  byte age;    /* ticks since the question whose proven answer was applied last */
+  byte asking; /* 1: a question is open; 2: its answer is being applied */
+  byte waited; /* ticks since that question was asked */
+  bit witness  /* the issuer went back: a question shows what it showed before */
+};
+Follower follower;
+bit checking; /* a token is being verified */
 
 /* --- what every request to a node begins with --------------------------------------------------- */
 
@@ -533,7 +558,7 @@ proctype Operating() {
 #ifdef CRASH
   :: atomic { !calm && nodes[0].at.epoch != 0; restart(0) }
   :: atomic { /* the service of the follower is started again */
-      !calm && follower.asking == 0 && follower.at.epoch != 0;
+      !calm && !checking && follower.asking == 0 && follower.at.epoch != 0;
       clear(follower.view);
       follower.at.epoch = 0;
       follower.at.head = 0;
@@ -631,29 +656,6 @@ proctype Operating() {
 
 /* --- the feed: a question, an answer from any node, a channel ----------------------------------- */
 
-#define PAGES 1
-#define SNAPSHOT 2
-#define ANOTHER_HISTORY 3
-
-typedef Answer {
-  byte says;
-  byte kids;   /* the keys that are published, a bit each */
-  bit proven; /* it answers the question that is open now: its proof is over that nonce */
-  Record at
-};
-Answer answers[SLOTS];
-
-typedef Follower {
-  Record at;
-  View view;
-  byte kids;   /* the key set that tokens are verified with here */
-  byte age;    /* ticks since the question whose proven answer was applied last */
-  byte asking; /* 1: a question is open; 2: its answer is being applied */
-  byte waited; /* ticks since that question was asked */
-  bit witness  /* the issuer went back: a question shows what it showed before */
-};
-Follower follower;
-
 inline drop(i) {
   answers[i].says = 0;
   answers[i].kids = 0;
@@ -744,13 +746,13 @@ inline apply(slot) {
     answers[slot].at.epoch && SAME_UP_TO(follower.at, answers[slot].at)));
   copy(follower.at, answers[slot].at);
 #ifdef KEYS
-#ifdef BROKEN_KEYS_APART
+#if defined(UNFETCHED) || defined(BROKEN_KEYS_APART)
   if
   :: follower.kids = answers[slot].kids
   :: follower.kids -> skip /* the key set could not be fetched */
   fi;
 #else
-  follower.kids = answers[slot].kids; /* fetched, or the answer proves nothing */
+  follower.kids = answers[slot].kids; /* or the answer proves nothing */
 #endif
 #endif
   follower.witness = 0
@@ -764,6 +766,9 @@ inline apply(slot) {
 
 #if defined(BROKEN_GOING_BACK)
 #define MAY_APPLY(slot) 1
+#elif defined(BROKEN_FEED_KEYS) /* nobody has introduced those of a new epoch */
+#define MAY_APPLY(slot) (follower.at.epoch == 0 || (answers[slot].at.epoch == follower.at.epoch && \
+  answers[slot].says != ANOTHER_HISTORY && answers[slot].at.head >= follower.at.head))
 #elif defined(BROKEN_EPOCH_BACK)
 #define MAY_APPLY(slot) (answers[slot].at.epoch != follower.at.epoch || \
   (answers[slot].says != ANOTHER_HISTORY && answers[slot].at.head >= follower.at.head))
@@ -859,6 +864,9 @@ proctype Verifying() {
       :: tokens[0].issued
       :: tokens[TOKENS - 1].issued -> t = TOKENS - 1
       fi;
+#ifdef CRASH
+      checking = 1;
+#endif
 #ifdef BROKEN_LOOKUP_FIRST
       killed = KILLS(follower.view, t)
     };
@@ -896,6 +904,7 @@ proctype Verifying() {
       fresh = 0;
       killed = 0;
       late = 0;
+      checking = 0;
       t = 0
     }
   od

@@ -5,16 +5,14 @@ from functools import partial
 
 import pytest
 
-from dojang.fetch import FetchFailed, FetchProblem, FetchRequest, FetchResponse, Transport
 from dojang.jose import base64url, json_object
 from dojang.oauth.errors import Unavailable
 from dojang.resource import Expect, FeedState, Hybrid, Introspection, Local, Refusal
 from dojang.server.epochs import plan_restore
 from dojang.testing import Issuer
 from dojang.testing.inline import run
+from tests.model.channel import WithoutKeySet
 from tests.server.follower import ORDERS, copy_database, open_feed, put_in_place
-
-KEY_SET = "/.well-known/jwks.json"
 
 
 @pytest.fixture
@@ -65,19 +63,6 @@ def test_a_database_of_before_a_restore_put_back_is_noticed(issuer: Issuer) -> N
     assert follower.poll().state is FeedState.WENT_BACK
     with pytest.raises(Unavailable):
         issuer.introspect(token, audience=ORDERS)
-
-
-class WithoutKeySet:
-    """What leads to the issuer, and where `cut` is set, not to its key set."""
-
-    def __init__(self, transport: Transport) -> None:
-        self.cut = False
-        self._transport = transport
-
-    def send(self, request: FetchRequest) -> FetchResponse:
-        if self.cut and request.url.endswith(KEY_SET):
-            raise FetchFailed(request.host, FetchProblem.CONNECTION)
-        return self._transport.send(request)
 
 
 @pytest.mark.proves("K6", "C97")

@@ -118,6 +118,16 @@ def test_what_begins_in_one_row_and_ends_in_the_next_is_no_row(width: int) -> No
     check(Table.build(CODE, width, list_rows(model)), model, absent | {there})
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.proves("K6")
+def test_a_row_is_kept_until_its_time_and_in_it(width: int) -> None:
+    ends = [bytes([0, 0, time]).ljust(width - 16, b"\1") for time in (1, 2, 3)]
+    model = {bytes([place]) * 16: end for place, end in enumerate(ends)}
+    table = Table.build(CODE, width, list_rows(model))
+    table.drop(b"\0\0\2")
+    check(table, {tag: end for tag, end in model.items() if end[2] >= 2}, set(model))
+
+
 @pytest.mark.proves("V3")
 def test_shards_stay_within_their_size() -> None:
     random = Random(1)

@@ -6,7 +6,7 @@ While the authorization server is down the current token serves until it expires
 from __future__ import annotations
 
 import logging
-from random import uniform
+from random import SystemRandom
 from threading import Lock
 from typing import Final
 
@@ -30,6 +30,7 @@ __all__ = ["BoundSource", "TokenRefused", "TokenSource"]
 
 _log = logging.getLogger("dojang.client")
 
+_RANDOM: Final = SystemRandom()  # a forked child must not pause as its parent does
 TIMEOUT: Final = 5.0
 SHORTEST_PAUSE: Final = 0.5  # seconds
 LONGEST_PAUSE: Final = 60.0
@@ -209,7 +210,7 @@ class BoundSource:
             self._issued_at = asked_at
             self._expires_at = asked_at + granted.lifetime
             # Ahead of time, and not all clients at once.
-            self._renew_at = asked_at + granted.lifetime * uniform(0.7, 0.85)  # noqa: S311
+            self._renew_at = asked_at + granted.lifetime * _RANDOM.uniform(0.7, 0.85)
             self._failures, self._failure, self._ask_at = 0, None, asked_at
 
     def _fail(self, failure: TokenRefused | Unavailable) -> None:
@@ -218,7 +219,7 @@ class BoundSource:
             self._failures += 1
             self._failure = failure
             pause = min(SHORTEST_PAUSE * 2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE)
-            pause *= uniform(0.5, 1.0)  # noqa: S311
+            pause *= _RANDOM.uniform(0.5, 1.0)
             if isinstance(failure, Busy):
-                pause = max(pause, failure.retry_after * uniform(1.0, 1.2))  # noqa: S311
+                pause = max(pause, failure.retry_after * _RANDOM.uniform(1.0, 1.2))
             self._ask_at = self._clock.monotonic() + pause

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from random import uniform
+from random import SystemRandom
 from threading import Lock
 from typing import Final
 
@@ -10,6 +10,7 @@ from dojang.clock import Clock
 from dojang.fetch.forking import renew_in_children
 from dojang.oauth.errors import Unavailable
 
+_RANDOM: Final = SystemRandom()  # a forked child must not pause as its parent does
 FAILURES_TO_OPEN: Final = 5
 SHORTEST_PAUSE: Final = 0.5  # seconds
 LONGEST_PAUSE: Final = 10.0
@@ -61,7 +62,7 @@ class Breaker:
             if self._failures >= FAILURES_TO_OPEN:
                 if self._failures > FAILURES_TO_OPEN:
                     self._pause = min(self._pause * 2, LONGEST_PAUSE)
-                jitter = uniform(0.75, 1.25)  # noqa: S311
+                jitter = _RANDOM.uniform(0.75, 1.25)
                 self._closed_at = self._clock.monotonic() + self._pause * jitter
 
     def leave(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from random import uniform
+from random import SystemRandom
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +24,8 @@ from dojang.storage.records import build_follower_row
 
 if TYPE_CHECKING:
     from dojang.storage.redis_hints import RedisHints
+
+_RANDOM: Final = SystemRandom()  # a forked child must not pause as its parent does
 
 CHANNEL: Final = "dojang"
 LEADER_LOCK: Final = 0x646F6A616E68
@@ -114,7 +116,7 @@ class PostgresSignals:
                     self._connected.clear()
                     self._connection = self._leading = None
                     connection.terminate()
-            await asyncio.sleep(uniform(pause / 2, pause))  # noqa: S311  no secret
+            await asyncio.sleep(_RANDOM.uniform(pause / 2, pause))
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _stay(self, connection: Connection) -> None:

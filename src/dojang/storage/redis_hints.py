@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from random import uniform
+from random import SystemRandom
 from secrets import token_hex
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+_RANDOM: Final = SystemRandom()  # a forked child must not pause as its parent does
 STREAM: Final = "dojang:commits"
 KEPT: Final = 100  # entries; a reader that missed more has been told all the same
 TIMEOUT: Final = 1.0  # seconds for an answer
@@ -70,7 +71,7 @@ class RedisHints:
             pause = min(2 * pause, LONGEST_PAUSE)
             if loop.time() - began > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
-            await asyncio.sleep(uniform(pause / 2, pause))  # noqa: S311  no secret
+            await asyncio.sleep(_RANDOM.uniform(pause / 2, pause))
 
     async def _write(self, client: Any) -> None:
         while True:

@@ -7,7 +7,7 @@ cause, and a longest age (`key_sets`). At most one attempt is under way.
 from __future__ import annotations
 
 import logging
-from random import uniform
+from random import SystemRandom
 from threading import Lock
 from typing import Final, Protocol
 
@@ -25,6 +25,7 @@ from dojang.trust.key_sets import MAX_BYTES, STALE_LIMIT, TrustedKeys
 
 _log = logging.getLogger("dojang.trust")
 
+_RANDOM: Final = SystemRandom()  # a forked child must not pause as its parent does
 TIMEOUT: Final = 5.0
 COOLDOWN: Final = 30.0
 
@@ -237,7 +238,7 @@ class RemoteKeys:
             _log.info("the keys of %s are fresh again", self._issuer.name)
         self.keys, self.failed, self._failures = state.keys, False, 0
         # Ahead of time, and not all services at once.
-        self._due_at = now + (state.fresh_until - now) * uniform(0.75, 0.9)  # noqa: S311
+        self._due_at = now + (state.fresh_until - now) * _RANDOM.uniform(0.75, 0.9)
 
     def _fail(self, now: float, flaw: Exception) -> None:
         if not self._failures:
@@ -248,4 +249,4 @@ class RemoteKeys:
         pause = self._cooldown
         if self.keys is None or self._outdated:  # some tokens cannot be verified: try sooner
             pause = min(pause, 2.0 ** min(self._failures - 1, 8))
-        self._due_at = now + pause * uniform(0.75, 1.25)  # noqa: S311
+        self._due_at = now + pause * _RANDOM.uniform(0.75, 1.25)
