@@ -195,7 +195,7 @@ def site() -> Iterator[Site]:
         finally:
             made.close()
         for node in made.nodes:
-            assert "Traceback" not in node.log
+            assert [line for line in node.log.splitlines() if "Traceback" in line] == []
     finally:
         network.remove()
         shutil.rmtree(home)

@@ -228,5 +228,6 @@ def _build_answer(answer: Answer) -> bytes:
 def _reset(writer: asyncio.StreamWriter) -> None:
     plug: socket.socket | None = writer.get_extra_info("socket")
     if plug is not None:
-        plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+        with suppress(OSError):  # it is closed already
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     writer.transport.abort()
