@@ -195,7 +195,8 @@ def site() -> Iterator[Site]:
         finally:
             made.close()
         for node in made.nodes:
-            assert [line for line in node.log.splitlines() if "Traceback" in line] == []
+            traces = [line for line in node.log.splitlines() if "Traceback" in line]
+            assert not traces, traces
     finally:
         network.remove()
         shutil.rmtree(home)
