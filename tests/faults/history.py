@@ -1,34 +1,40 @@
 """What clients were told, in order, and whether it may have been so (failures: I1 to I5).
 
-A test notes every answer as it comes. The time is logical: the place in the history.
+A test notes every answer as it comes, from any thread. The time is the boot clock's, made so that
+no two moments are the same.
 """
 
 from __future__ import annotations
 
 import gc
+import math
+import time
 from collections import defaultdict
 from pathlib import Path
+from threading import Lock
 
 
 class History:
     """`check` lists what is wrong; it is empty where nothing is."""
 
     def __init__(self) -> None:
-        self._time = 0
-        self._issued: dict[str, int] = {}
-        self._asked_to_revoke: dict[str, int] = {}
-        self._revoked: dict[str, int] = {}
+        self._time = 0.0
+        self._ticking = Lock()
+        self._issued: dict[str, float] = {}
+        self._asked_to_revoke: dict[str, float] = {}
+        self._revoked: dict[str, float] = {}
         self._successors: dict[str, set[str]] = defaultdict(set)
-        self._void_before = 0
+        self._void_before = 0.0
         self._outage = False
         self.problems: list[str] = []
         self.outages = 0
         self.answers = 0
 
-    def tick(self) -> int:
-        """A moment, later than all before."""
-        self._time += 1
-        return self._time
+    def tick(self) -> float:
+        """Now, in seconds; later than all before."""
+        with self._ticking:
+            self._time = max(time.monotonic(), math.nextafter(self._time, math.inf))
+            return self._time
 
     def issued(self, token: str) -> None:
         self._issued[token] = self.tick()
@@ -64,11 +70,12 @@ class History:
         """I4: a 500, or an exception that is no answer."""
         self.problems.append(f"I4: {what!r}")
 
-    def answered(self, token: str, *, active: bool, asked_at: int) -> None:
-        """What was said of `token` to somebody who asked at the moment `asked_at`."""
+    def answered(self, token: str, *, active: bool, asked_at: float, promised: float = 0.0) -> None:
+        """What was said of `token` to somebody who asked at the moment `asked_at`, by one who
+        promises to know of what is `promised` seconds old."""
         self.answers += 1
         revoked_at = self._revoked.get(token)
-        if active and revoked_at is not None and revoked_at < asked_at:
+        if active and revoked_at is not None and revoked_at + promised < asked_at:
             self.problems.append("I2: a revoked token was accepted")
         wanted = token not in self._asked_to_revoke and self._issued[token] > self._void_before
         if not active and wanted and not self._outage:
@@ -78,6 +85,11 @@ class History:
     def dead(self) -> list[str]:
         """Every token whose revocation was acknowledged."""
         return list(self._revoked)
+
+    @property
+    def asked(self) -> set[str]:
+        """Every token that somebody wanted revoked, whatever became of it."""
+        return set(self._asked_to_revoke)
 
     @property
     def alive(self) -> list[str]:

@@ -24,10 +24,14 @@ from dojang.resource import (
 )
 from dojang.testing.fault_proxy import (
     Answer,
+    Cut,
     Delay,
     Fault,
     FaultProxy,
+    Lose,
+    Mute,
     Pass,
+    Replay,
     Reset,
     Stall,
     Trickle,
@@ -116,12 +120,16 @@ async def test_a_revocation_is_pushed_to_a_service_that_asks_nothing() -> None:
         assert orders.status.asked == 0
 
 
-@pytest.mark.proves("C92", "F6", "V3")
+@pytest.mark.proves("C92", "F6", "F21", "V3")
 @pytest.mark.parametrize(
     "fault",
     [
         Reset(),
         Stall(),
+        Lose(),
+        Mute(),
+        Cut(),
+        Replay(),
         Delay(1.5),
         Trickle(0.05),
         Truncate(200),
@@ -169,6 +177,21 @@ async def test_whatever_is_late_no_request_relies_on_what_is_older_than_its_boun
                     break
                 assert outcome == "unavailable" or began_at < revoked_at + BOUND
                 await asyncio.sleep(0.002)
+
+
+@pytest.mark.proves("F21", "C92")
+async def test_an_answer_given_before_proves_nothing_however_often_it_comes() -> None:
+    async with service() as orders:
+        await orders.until_outcome(await orders.token(), "served")
+        await orders.until(lambda: orders.status.state is FeedState.FRESH)
+        orders.proxy.fault = Replay()
+        failures = orders.status.failures
+        await orders.until(lambda: orders.status.failures > failures)
+        proven_at = orders.follower.proof.at
+        await orders.until(lambda: orders.status.failures > failures + 3)
+        assert orders.follower.proof.at == proven_at
+        orders.proxy.fault = Pass()
+        await orders.until(lambda: orders.follower.proof.at > proven_at)
 
 
 @pytest.mark.proves("F6", "O3")

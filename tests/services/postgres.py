@@ -59,7 +59,8 @@ def find_owner() -> pwd.struct_passwd | None:
 
 
 class PostgresCluster:
-    """A server with its own data directory, on loopback and on a unix socket in `home`."""
+    """A server with its own data directory, on loopback and on a unix socket in `home`; and for
+    whoever comes by `doors`, which are addresses of this machine, each a network of its own."""
 
     def __init__(
         self,
@@ -68,8 +69,10 @@ class PostgresCluster:
         standby_of: "PostgresCluster | None" = None,
         home: Path | None = None,
         initdb: Sequence[str] = (),
+        doors: Sequence[str] = (),
     ) -> None:
         self._programs = programs
+        self._doors = doors
         self._owner = find_owner()
         self._server: subprocess.Popen[bytes] | None = None
         self._names = iter(range(1, 1_000_000))
@@ -83,6 +86,8 @@ class PostgresCluster:
         if standby_of is None:
             options = ["-U", "dojang", "-A", "trust", "-E", "UTF8", *initdb]
             self._run("initdb", "-D", str(self._data), *options)
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.writelines("host all all samenet trust\n" for _ in doors[:1])
         else:
             source = ["-h", "127.0.0.1", "-p", str(standby_of.port), "-U", "dojang"]
             self._run("pg_basebackup", "-D", str(self._data), "-R", "-c", "fast", *source)
@@ -115,7 +120,7 @@ class PostgresCluster:
         """Return when it accepts connections; after a crash, when it has recovered."""
         deadline = time.monotonic() + PATIENCE
         settings = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": ",".join(["127.0.0.1", *self._doors]),
             "unix_socket_directories": str(self.home),
             "max_connections": "100",
             "fsync": "on",

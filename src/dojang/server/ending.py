@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from dojang.oauth.revocation_fact import FactKind
-from dojang.server.lifetimes import DRAIN
+from dojang.server.lifetimes import FACT_LIFE
 from dojang.server.logout_notices import plan_notices
 from dojang.server.model import AppendFact
 from dojang.server.people import Account, Consent, Grant, R, Session
@@ -25,7 +25,7 @@ KEYS: Final[dict[type, str]] = {Grant: "grant_id", Session: "session_id"}
 
 def plan_fact(kind: FactKind, identifier: str, *, now: int) -> AppendFact:
     """The fact that ends every token of `identifier` so far."""
-    return AppendFact(kind=kind, identifier=identifier, at=now, forget_after=now + DRAIN)
+    return AppendFact(kind=kind, identifier=identifier, at=now, forget_after=now + FACT_LIFE)
 
 
 def plan_grant_end(grant: Grant, *, now: int) -> list[Change]:

@@ -25,6 +25,7 @@ from dojang.server.key_plans import Schedule, plan_clearing
 from dojang.server.key_records import SEAL_ALGORITHM, find_working
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
 from dojang.server.offloading import Offload, run_inline
+from dojang.server.passed_time import PassedTime
 from dojang.server.passwords import Passwords
 from dojang.server.paths import ADMIN, INTROSPECTION, USERINFO
 from dojang.server.ports import Change, Conflict, PutResource, Store
@@ -85,6 +86,7 @@ class Provider:
             token_format=TokenFormat.OPAQUE,
         )
         self.changing: Final = Lock()
+        self._passed: Final = PassedTime(clock)
         self.counters: Final[Counters] = defaultdict(int)
         self.feed: Final = Feed(
             self.state, store, clock, offload, self.counters, issuer=issuer, view_key=view_key
@@ -179,8 +181,9 @@ class Provider:
             )
             with suppress(Conflict):  # another node was first
                 await self.store.commit([*clearing, event])
-        await self.store.forget(now=now)
-        await self.offload(partial(self.state.revocations.forget, now))
+        passed = self._passed.find()
+        await self.store.forget(now=passed)
+        await self.offload(partial(self.state.revocations.forget, passed))
 
 
 async def initialise(

@@ -36,6 +36,12 @@ _SETTINGS: Final = {
     "dojang.counts": "on",  # what it changes of directories it counts itself: see `schema`
     "idle_in_transaction_session_timeout": "2000",
     "jit": "off",
+    # The server is to notice in seconds, not hours, that a node is out of reach: what leads holds
+    # a lock for as long as its connection seems to live.
+    "tcp_keepalives_idle": "3",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "6000",
 }
 _WAIT_FOR_DISK: Final = (
     "SELECT set_config('synchronous_commit', 'on', false) "

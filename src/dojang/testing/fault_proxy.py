@@ -28,6 +28,26 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
+class Lose:
+    """Requests arrive and are done; instead of the answer the connection is reset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Requests arrive and are done; their answers get lost, and connections stay open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Nothing gets through either way, and neither side is told when the other hangs up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Every request is answered with what was answered last while nothing was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delay:
     """Every answer comes `seconds` later."""
 
@@ -57,9 +77,10 @@ class Answer:
     media_type: str = "application/json"
 
 
-Fault = Pass | Reset | Stall | Delay | Trickle | Truncate | Answer
+Fault = Pass | Reset | Stall | Lose | Mute | Cut | Replay | Delay | Trickle | Truncate | Answer
 
 _PASS = Pass()
+_LOOK_EVERY = 0.01  # seconds, at a connection that is cut
 _LINGER = struct.pack("ii", 1, 0)  # closing sends a reset
 
 
@@ -78,6 +99,7 @@ class FaultProxy:
         self.connections = 0
         self.port = 0
         self._upstream = (host, port)
+        self._last = b""  # what was answered
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -144,16 +166,21 @@ class FaultProxy:
                 case Reset():
                     _reset(writer)
                     return
-                case Stall():
+                case Stall() | Cut():
                     continue
+                case Replay():
+                    writer.write(self._last)
+                    await writer.drain()
                 case Answer() as answer:
                     writer.write(_build_answer(answer))
                     await writer.drain()
                     writer.close()
                     return
                 case _:
+                    self._last = b""
                     upstream.write(data)
                     await upstream.drain()
+        await self._wait_until_mended()
         upstream.write_eof()
 
     async def _relay_answers(
@@ -173,10 +200,21 @@ class FaultProxy:
                     case Truncate(size):
                         writer.write(data[:size])
                         break
+                    case Lose():
+                        _reset(writer)
+                        return
+                    case Mute() | Cut():
+                        continue
                     case _:
+                        self._last += data
                         writer.write(data)
                 await writer.drain()
+            await self._wait_until_mended()
             writer.close()
+
+    async def _wait_until_mended(self) -> None:
+        while isinstance(self.fault, Cut):  # noqa: ASYNC110  another thread mends it
+            await asyncio.sleep(_LOOK_EVERY)
 
 
 def _build_answer(answer: Answer) -> bytes:
@@ -190,5 +228,6 @@ def _build_answer(answer: Answer) -> bytes:
 def _reset(writer: asyncio.StreamWriter) -> None:
     plug: socket.socket | None = writer.get_extra_info("socket")
     if plug is not None:
-        plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+        with suppress(OSError):  # it is closed already
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     writer.transport.abort()

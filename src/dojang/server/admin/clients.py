@@ -21,7 +21,7 @@ from dojang.server.admin.errors import (
 )
 from dojang.server.admin.sign_in import SignInWanted, check_sign_in, find_algorithms
 from dojang.server.ids import new_id
-from dojang.server.lifetimes import DRAIN
+from dojang.server.lifetimes import FACT_LIFE
 from dojang.server.model import (
     AppendFact,
     AuditEvent,
@@ -188,7 +188,9 @@ async def _set_enabled(
     changes: list[Change] = [PutClient(changed)]
     if not enabled:
         changes.append(
-            AppendFact(kind=FactKind.CLIENT, identifier=client_id, at=now, forget_after=now + DRAIN)
+            AppendFact(
+                kind=FactKind.CLIENT, identifier=client_id, at=now, forget_after=now + FACT_LIFE
+            )
         )
     action = "client.enable" if enabled else "client.disable"
     await provider.store.commit([*changes, _event(now, actor, action, client_id)])

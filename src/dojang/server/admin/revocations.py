@@ -10,9 +10,13 @@ from msgspec.structs import replace
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.admin.clients import load_client
 from dojang.server.admin.errors import check_text, invalid
-from dojang.server.ending import plan_account_end, plan_grant_end, plan_session_end
-from dojang.server.lifetimes import DRAIN
-from dojang.server.model import AppendFact, AuditEvent
+from dojang.server.ending import (
+    plan_account_end,
+    plan_fact,
+    plan_grant_end,
+    plan_session_end,
+)
+from dojang.server.model import AuditEvent
 from dojang.server.people import Account, Grant, Session
 from dojang.server.ports import Change
 
@@ -118,7 +122,7 @@ async def _append(
     position = await provider.store.commit(
         [
             *ended,
-            AppendFact(kind=kind, identifier=identifier, at=now, forget_after=now + DRAIN),
+            plan_fact(kind, identifier, now=now),
             AuditEvent(at=now, actor=actor, action=f"{kind}.revoke", target=identifier),
         ]
     )
