@@ -63,6 +63,7 @@ def test_every_address_in_it_is_the_issuers_and_answers(url: str) -> None:
         "token_endpoint",
         "pushed_authorization_request_endpoint",
         "userinfo_endpoint",
+        "end_session_endpoint",
         "introspection_endpoint",
         "revocation_endpoint",
         "dojang_feed_endpoint",
@@ -72,7 +73,8 @@ def test_every_address_in_it_is_the_issuers_and_answers(url: str) -> None:
     for name, address in addresses.items():
         assert address.startswith(url)
         path = address.removeprefix(origin)
-        assert (get if name == "jwks_uri" else post_nothing)(issuer, path).status in (200, 400, 401)
+        answer = (get if name == "jwks_uri" else post_nothing)(issuer, path)
+        assert answer.status in (200, 303, 400, 401)
 
 
 def post_nothing(issuer: Issuer, path: str) -> Any:

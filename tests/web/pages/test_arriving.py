@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from dojang.oauth.pkce import build_challenge
+from tests.server.front_door import basic_of, post, read
 from tests.server.people.world import CALLBACK, VERIFIER
 from tests.web.pages.hostile import HOSTILE, LOOPBACK, PRIVATE, REGISTERED, WEB
 from tests.web.pages.house import House
@@ -196,6 +197,18 @@ def test_a_posted_request_too_long_for_an_address_is_taken_as_it_is(house: House
     assert page.has_button("sign_in")
     again = house.enter(page)
     assert house.hong.press(again, "allow").answer["code"]
+
+
+@pytest.mark.proves("C37")
+def test_a_pushed_request_leads_through_the_same_pages(house: House) -> None:
+    fields = {**house.build_request(), "client_id": "app"}
+    pushed = post(house.issuer, "/par", fields, basic_of(house.issuer, "app"))
+    brought = {"client_id": "app", "request_uri": read(pushed)["request_uri"]}
+    page = house.enter(house.hong.open("/authorize?" + urlencode(brought)))
+    assert house.hong.press(page, "allow").answer["state"] == "xyz"
+    again = house.hong.open("/authorize?" + urlencode(brought))
+    assert is_refusal(again)
+    assert "invalid request_uri" in again.text
 
 
 def test_a_form_of_another_type_is_refused(house: House) -> None:

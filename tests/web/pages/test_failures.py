@@ -85,6 +85,23 @@ def test_what_others_disturb_for_ever_is_said(
     assert "changed meanwhile" in page.text
 
 
+def test_what_goes_wrong_is_counted(house: House) -> None:
+    house.arrive(redirect_uri="https://evil.test/")
+    house.hong.open("/interaction/x")
+    house.hong.post("/account", {"action": "sign_in"})
+    with house.issuer.without_database():
+        house.hong.open("/logout")
+    counters = house.issuer.provider.counters
+    for endpoint, outcome in (
+        ("authorize", "redirect_uri"),
+        ("interaction", "interaction_over"),
+        ("account", "bad_form"),
+        ("logout", "unavailable"),
+    ):
+        key = ("dojang_requests_total", "endpoint", endpoint, "outcome", outcome)
+        assert counters[key] == 1
+
+
 def test_a_header_that_stands_twice_is_a_page(house: House) -> None:
     twice = [(b"user-agent", b"a"), (b"user-agent", b"b")]
     page = house.hong.send("GET", "/account", b"", *twice)

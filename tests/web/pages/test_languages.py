@@ -10,6 +10,7 @@ import pytest
 
 import dojang.web.pages
 from dojang.oauth.claims import SCOPES
+from dojang.server.discovery import build_server_metadata
 from dojang.web.pages.account import NOTICES
 from dojang.web.pages.languages import LANGUAGES, Speaker, choose_language, load_texts
 from tests.web.pages.house import House
@@ -51,6 +52,12 @@ def test_every_text_is_used_and_every_one_used_is_there() -> None:
 
 def test_there_is_a_text_file_for_every_language() -> None:
     assert {file.stem for file in (HERE / "locale").iterdir()} == set(LANGUAGES)
+
+
+def test_the_metadata_names_them_and_the_logout_endpoint() -> None:
+    document = build_server_metadata("https://login.example")
+    assert document["ui_locales_supported"] == list(LANGUAGES)
+    assert document["end_session_endpoint"] == "https://login.example/logout"
 
 
 def test_what_is_put_into_a_text_is_escaped() -> None:

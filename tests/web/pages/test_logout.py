@@ -224,6 +224,17 @@ def test_a_posted_request_comes_again_by_itself(house: House) -> None:
     assert all(session.ended_at is not None for session in ended)
 
 
+@pytest.mark.proves("C41")
+@pytest.mark.parametrize("more", [{}, {"state": "s" * 7500}, {"client_id": "app"}])
+def test_a_form_of_another_site_signs_nobody_out(house: House, more: dict[str, str]) -> None:
+    """It comes without cookies, so the server sees nobody; the browser must not forget either."""
+    house.sign_in_for_app()
+    body = urlencode({"post_logout_redirect_uri": AFTER, **more}).encode()
+    page = house.hong.send("POST", "/logout", body, FORM, cookies=False)
+    assert not any(cookie.startswith(SESSION) for cookie in page.set_cookies)
+    assert is_signed_in(house)
+
+
 @pytest.mark.parametrize("name", ["id_token_hint", "state", "post_logout_redirect_uri"])
 def test_a_repeated_parameter_is_refused(house: House, name: str) -> None:
     page = house.hong.open(f"/logout?{name}=x&{name}=x")

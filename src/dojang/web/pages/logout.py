@@ -87,14 +87,15 @@ def _ask(
 def _finish(
     site: Site, visit: Visit, parameters: Mapping[str, str], outcome: SignedOut
 ) -> Response:
-    forget = site.cookies.drop_session()
+    # A session that was not shown, as in a form of another site, is nobody's to end.
+    forget = () if visit.browser.session is None else (site.cookies.drop_session(),)
     location = outcome.checked.location
     if location is not None:
-        return site.artist.lead(location, forget)
+        return site.artist.lead(location, *forget)
     return site.artist.draw(
         "signed_out.html",
         _choose_language(visit, parameters),
-        own=(forget,),
+        own=forget,
         account=site.artist.base + ACCOUNT,
     )
 

@@ -22,15 +22,15 @@ def build_page_routes(provider: Provider, trusted: TrustedProxies) -> list[Route
     site = Site(provider, trusted)
     base = site.artist.base
     forms = {
-        AUTHORIZATION: (authorize, authorize),
-        ACCOUNT: (show_account, change_account),
-        LOGOUT: (log_out, take_logout_form),
+        AUTHORIZATION: ("authorize", authorize, authorize),
+        ACCOUNT: ("account", show_account, change_account),
+        LOGOUT: ("logout", log_out, take_logout_form),
     }
-    interaction = site.bind(interact)
+    interaction = site.bind("interaction", interact)
     return [
         *(
-            Route(base + path, {"GET": site.bind(shown), "POST": site.bind(posted)})
-            for path, (shown, posted) in forms.items()
+            Route(base + path, {"GET": site.bind(name, shown), "POST": site.bind(name, posted)})
+            for path, (name, shown, posted) in forms.items()
         ),
         TemplateRoute(base + INTERACTION, {"GET": interaction, "POST": interaction}),
         TemplateRoute(base + STATIC, {"GET": find_asset}),

@@ -30,6 +30,15 @@ _REASONS: Final = {
     "post_logout_redirect_uri": "logout_redirect_uri",
 }
 
+# What is counted, by what went wrong.
+_OUTCOMES: Final[Mapping[type[Exception], str]] = {
+    InteractionOver: "interaction_over",
+    BadForm: "bad_form",
+    TooManyAttempts: "too_many_attempts",
+    Conflict: "conflict",
+    Unavailable: "unavailable",
+}
+
 
 class Visit(Struct, frozen=True, kw_only=True):
     """One request of a browser. `own` are headers that keep what the browser does not have yet."""
@@ -74,13 +83,18 @@ class Site:
         self._trusted: Final = trusted
         self._failures: Final = Failures(trusted)
 
-    def bind(self, handler: PageHandler) -> BoundHandler:
-        """`handler` as the handler of a route: whatever happens, a person is shown a page."""
+    def bind(self, name: str, handler: PageHandler) -> BoundHandler:
+        """`handler` as the handler of a route: whatever happens, a person is shown a page, and what
+        goes wrong is counted under `name`."""
 
         async def answer(request: Request, in_path: Mapping[str, str] = _NOTHING) -> Response:
             try:
                 return await handler(self, self.open_visit(request), in_path)
             except Exception as error:  # noqa: BLE001  the listener would answer in JSON
+                outcome = _name_outcome(error)
+                self.provider.counters[
+                    "dojang_requests_total", "endpoint", name, "outcome", outcome
+                ] += 1
                 return self._draw_failure(error, request)
 
         return answer
@@ -154,6 +168,12 @@ class Site:
                 language, "unavailable", "temporarily unavailable", status=status, own=own
             )
         return self.draw_error(language, "failed", "server error", status=status)
+
+
+def _name_outcome(error: Exception) -> str:
+    if isinstance(error, OAuthError):
+        return error.reason
+    return _OUTCOMES.get(type(error), "failed")
 
 
 def _build_retry(seconds: int) -> tuple[Header, ...]:
