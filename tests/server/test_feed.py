@@ -9,7 +9,7 @@ from dojang.jose.jwt import JwtVerifier
 from dojang.jose.keys import KeySet
 from dojang.oauth.feed import MOST_PAGES, MOST_RECORDS, Record
 from dojang.oauth.revocation_fact import FactKind, Rev
-from dojang.server.lifetimes import DRAIN
+from dojang.server.lifetimes import DRAIN, FACT_LIFE
 from dojang.server.model import AppendFact
 from dojang.testing import Issuer
 from dojang.testing.inline import run
@@ -51,14 +51,14 @@ def test_every_kind_of_revocation_comes_as_a_record(issuer: Issuer, follower: Ha
     issuer.revoke_client()  # which nobody has asked the server about before the follower does
     (page,) = follower.catch_up()
     expected = [
-        (FactKind.TOKEN, claims["jti"]),
-        (FactKind.GRANT, claims["grant"]),
-        (FactKind.KEY, decode_jwt(token)[0]["kid"]),
-        (FactKind.CLIENT, claims["client_id"]),
+        (FactKind.TOKEN, claims["jti"], FACT_LIFE),
+        (FactKind.GRANT, claims["grant"], FACT_LIFE),
+        (FactKind.KEY, decode_jwt(token)[0]["kid"], DRAIN),  # by then nobody has the key
+        (FactKind.CLIENT, claims["client_id"], FACT_LIFE),
     ]
     tag = follower.tagger.tag
     assert page.records == tuple(
-        Record(kind, tag(kind, identifier), NOW + DRAIN) for kind, identifier in expected
+        Record(kind, tag(kind, identifier), NOW + life) for kind, identifier, life in expected
     )
     assert page.as_of == NOW
     assert follower.ask().pages == ()
