@@ -194,7 +194,7 @@ async def test_what_a_browser_sends_by_itself_does_not_count(api: Api) -> None:
         ("POST", "/v1/clients", {"client_id": 7}, 400, "client_id: Expected `str"),
         ("POST", "/v1/clients", {"grants": [{"resource": 1}]}, 400, "grants: "),
         ("POST", "/v1/clients", {"clientid": "x"}, 400, "clientid: "),
-        ("POST", "/v1/clients", {"authentication": "none"}, 400, "authentication: Invalid enum"),
+        ("POST", "/v1/clients", {"authentication": "mtls"}, 400, "authentication: Invalid enum"),
         ("POST", "/v1/resources", {"identifier": "https://x.test"}, 400, "scopes: "),
         ("POST", "/v1/resources", b'{"a":1,"a":2}', 400, "not a strict JSON object"),
         ("POST", "/v1/resources", b"[]", 400, "not a strict JSON object"),

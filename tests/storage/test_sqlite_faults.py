@@ -40,10 +40,15 @@ def full_disk(directory: Path) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+LONG = "x" * 20_000
+
+
 async def commit_many(store: Store, prefix: str) -> list[object]:
     return await asyncio.gather(
         *(
-            store.commit([PutClient(make_client(f"{prefix}{n}", name="x" * 2000)), make_fact("t")])
+            store.commit(
+                [PutClient(make_client(f"{prefix}{n}", name="x" * 20_000)), make_fact("t")]
+            )
             for n in range(50)
         ),
         return_exceptions=True,

@@ -29,7 +29,28 @@ SCOPES: Final[Mapping[str, tuple[str, ...]]] = {
     "phone": ("phone_number", "phone_number_verified"),
     "offline_access": (),
 }
-STANDARD: Final = frozenset(name for names in SCOPES.values() for name in names)
+SCOPE_OF: Final[Mapping[str, str]] = {name: scope for scope in SCOPES for name in SCOPES[scope]}
+STANDARD: Final = frozenset(SCOPE_OF)
+
+
+def limit_claims(asked: Mapping[str, Any], scopes: Iterable[str]) -> dict[str, Any]:
+    """What of the claims parameter somebody may have who may ask for `scopes`. A claim by itself
+    is a part of its scope; what is of no scope (sub, acr) says nothing of the person."""
+    allowed = set(scopes)
+    return {
+        half: {
+            name: how
+            for name, how in claims.items()
+            if name not in SCOPE_OF or SCOPE_OF[name] in allowed
+        }
+        for half, claims in asked.items()
+    }
+
+
+def find_claims_scopes(asked: Mapping[str, Any]) -> tuple[str, ...]:
+    """The scopes that the claims of a claims parameter are parts of."""
+    names = (name for claims in asked.values() for name in claims)
+    return tuple(dict.fromkeys(SCOPE_OF[name] for name in names if name in SCOPE_OF))
 
 
 def select_claims(

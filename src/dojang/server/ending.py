@@ -4,8 +4,7 @@ of work. Every way to end something comes through here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -13,14 +12,12 @@ from dojang.oauth.revocation_fact import FactKind
 from dojang.server.lifetimes import FACT_LIFE
 from dojang.server.logout_notices import plan_notices
 from dojang.server.model import AppendFact
-from dojang.server.people import Account, Consent, Grant, R, Session
+from dojang.server.owned import load_owned
+from dojang.server.people import Account, Consent, Grant, Session
 from dojang.server.ports import Change, Drop, Put
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
-
-
-KEYS: Final[dict[type, str]] = {Grant: "grant_id", Session: "session_id"}
 
 
 def plan_fact(kind: FactKind, identifier: str, *, now: int) -> AppendFact:
@@ -45,7 +42,7 @@ async def plan_session_end(provider: Provider, session: Session, *, now: int) ->
         Put(ended),
         plan_fact(FactKind.SESSION, session.session_id, now=now),
     ]
-    async for grant in _load(provider, Grant, "session_id", session.session_id):
+    async for grant in load_owned(provider.store, Grant, "session_id", session.session_id):
         changes += plan_grant_end(grant, now=now)
     return [*changes, *await plan_notices(provider, session, now=now)]
 
@@ -53,7 +50,7 @@ async def plan_session_end(provider: Provider, session: Session, *, now: int) ->
 async def plan_consent_end(provider: Provider, consent: Consent, *, now: int) -> list[Change]:
     """The end of what a person allowed a client: forgotten, and its live grants with it."""
     changes: list[Change] = [Drop(consent)]
-    async for grant in _load(provider, Grant, "account_id", consent.account_id):
+    async for grant in load_owned(provider.store, Grant, "account_id", consent.account_id):
         if grant.client_id == consent.client_id:
             changes += plan_grant_end(grant, now=now)
     return changes
@@ -66,21 +63,12 @@ async def plan_account_end(
     version later, so that nothing begins beside it. The session `spare` lives on, with its grants:
     the one in which they changed their password."""
     changes: list[Change] = [Put(account)]
-    async for session in _load(provider, Session, "account_id", account.account_id):
+    async for session in load_owned(provider.store, Session, "account_id", account.account_id):
         if session.ended_at is None and session.session_id != spare:
             ended = replace(session, ended_at=now, version=session.version + 1)
             changes += [Put(ended), plan_fact(FactKind.SESSION, session.session_id, now=now)]
             changes += await plan_notices(provider, session, now=now)
-    async for grant in _load(provider, Grant, "account_id", account.account_id):
+    async for grant in load_owned(provider.store, Grant, "account_id", account.account_id):
         if spare is None or grant.session_id != spare:
             changes += plan_grant_end(grant, now=now)
     return changes
-
-
-async def _load(provider: Provider, kind: type[R], owner: str, identifier: str) -> AsyncIterator[R]:
-    """All of them, a page at a time."""
-    after = ""
-    while page := await provider.store.list_by(kind, owner, identifier, after=after):
-        for record in page:
-            yield record
-        after = getattr(page[-1], KEYS[kind])

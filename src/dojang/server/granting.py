@@ -50,7 +50,7 @@ async def grant_code(
         scopes=wanted.scopes,
         resource=wanted.resource,
         resource_scopes=wanted.resource_scopes,
-        claims=request.claims,
+        claims=wanted.claims,
         auth_time=session.auth_time,
         amr=session.amr,
         acr=session.acr,
@@ -101,7 +101,7 @@ def widen_consent(
     """What the person allowed before and allows now, in one."""
     wanted = checked.wanted
     scopes = dict(held.scopes) if held else {}
-    scopes[userinfo] = _join(scopes.get(userinfo, ()), wanted.scopes)
+    scopes[userinfo] = _join(scopes.get(userinfo, ()), wanted.personal_scopes)
     if wanted.resource is not None:
         before = scopes.get(wanted.resource, ())
         scopes[wanted.resource] = _join(before, wanted.resource_scopes)

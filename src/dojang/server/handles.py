@@ -45,7 +45,11 @@ class Handle(NamedTuple):
 
 def new_handle(prefix: str, *, now: float) -> NewHandle:
     """One for a record made at `now` (seconds since 1970)."""
-    identifier = new_id(int(now * 1000))
+    return new_secret(prefix, new_id(int(now * 1000)))
+
+
+def new_secret(prefix: str, identifier: str) -> NewHandle:
+    """Another one for the record `identifier`: those of before open it no more."""
     secret = token_bytes(SECRET_BYTES)
     text = f"{prefix}{identifier}{base64url.encode(secret)}"
     return NewHandle(text, identifier, sha256(secret).digest())

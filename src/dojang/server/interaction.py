@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from dojang.jose import base64url
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.redirects import RedirectTarget
+from dojang.server.accounts import Proven
 from dojang.server.authorizing import (
     CheckedAuthorization,
     build_refusal,
@@ -31,6 +32,7 @@ from dojang.server.checks.next_step import (
     Step,
     find_next_step,
 )
+from dojang.server.ending import plan_session_end
 from dojang.server.granting import grant_code, widen_consent
 from dojang.server.handles import NewHandle
 from dojang.server.id_token_hints import find_hinted_subject
@@ -39,7 +41,7 @@ from dojang.server.model import AuditEvent
 from dojang.server.people import Consent, Interaction, Session
 from dojang.server.ports import Change, Drop, Put
 from dojang.server.pushed_requests import find_pushed, plan_use
-from dojang.server.sessions import begin_session, find_session
+from dojang.server.sessions import Begun, begin_session, find_session, renew_session
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -161,14 +163,7 @@ async def sign_in(
     if proven is None:
         return PersonAsked(step=Step.SIGN_IN, interaction=interaction, checked=checked, failed=True)
     now = provider.clock.now()
-    begun = begin_session(
-        proven.account_id,
-        amr=proven.amr,
-        acr=PASSWORD_ACR,
-        agent=browser.agent,
-        network=browser.network,
-        now=now,
-    )
+    begun, ended = await replace_session(provider, browser, proven, now=now)
     session = begun.session
     signed_in = replace(
         interaction,
@@ -183,12 +178,31 @@ async def sign_in(
         target=proven.account_id,
         detail={"client": interaction.client_id, "network": browser.network},
     )
-    await provider.store.commit([*proven.holds, Put(session), Put(signed_in), event])
+    await provider.store.commit([*proven.holds, *ended, Put(session), Put(signed_in), event])
     try:
         outcome = await _advance(provider, checked, signed_in, session, now=now)
     except OAuthError as error:
         outcome = await _end(provider, checked, signed_in, error)
     return replace(outcome, session=begun.handle)
+
+
+async def replace_session(
+    provider: Provider, browser: Browser, proven: Proven, *, now: float
+) -> tuple[Begun, list[Change]]:
+    """The session of who has just signed in, and an end to anybody else's in this browser."""
+    present = await find_session(provider, browser.session, now=int(now))
+    if present is not None and present.account_id == proven.account_id:
+        return renew_session(present, amr=proven.amr, acr=PASSWORD_ACR, now=now), []
+    begun = begin_session(
+        proven.account_id,
+        amr=proven.amr,
+        acr=PASSWORD_ACR,
+        agent=browser.agent,
+        network=browser.network,
+        now=now,
+    )
+    ended = await plan_session_end(provider, present, now=int(now)) if present else []
+    return begun, ended
 
 
 async def answer_consent(

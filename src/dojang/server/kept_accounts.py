@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from dojang.clock import Clock
 from dojang.server.accounts import Profile, Proven, TooManyAttempts
+from dojang.server.model import AuditEvent
 from dojang.server.passwords import Passwords
 from dojang.server.people import Account, Attempts, SignInName
-from dojang.server.ports import Conflict, Hold, Put, Store
+from dojang.server.ports import Change, Conflict, Hold, Put, Store
 
 LONGEST_NAME: Final = 255
 WINDOW: Final = 900  # seconds for which a failure counts
@@ -74,8 +75,11 @@ class KeptAccounts:
                 return False
             else:
                 counted = replace(held, count=held.count + 1, version=held.version + 1)
+            changes: list[Change] = [Put(counted)]
+            if counted.count == most:
+                changes.append(_build_event(subject, now))
             with suppress(Conflict):  # somebody else counted: look again
-                await self._store.commit([Put(counted)])
+                await self._store.commit(changes)
                 return True
 
     async def _take_back(self, subject: str) -> None:
@@ -93,3 +97,15 @@ class KeptAccounts:
             return None
         claims = {"preferred_username": account.username, **account.claims}
         return Profile(account_id=account_id, claims=claims)
+
+
+def _build_event(subject: str, now: int) -> AuditEvent:
+    """Once a window: from now on even what is right is refused."""
+    return AuditEvent(
+        at=now,
+        actor="dojang",
+        action="account.throttle",
+        target=subject,
+        outcome="refused",
+        detail={"seconds": str(WINDOW)},
+    )

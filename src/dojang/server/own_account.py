@@ -5,14 +5,13 @@ Everything is done as the person of the browser's session, and only to what is t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from dojang.server.accounts import Profile
-from dojang.server.checks.next_step import PASSWORD_ACR
 from dojang.server.ending import (
     plan_account_end,
     plan_consent_end,
@@ -20,23 +19,19 @@ from dojang.server.ending import (
     plan_session_end,
 )
 from dojang.server.handles import NewHandle
-from dojang.server.interaction import Browser, check_form_key
+from dojang.server.interaction import Browser, check_form_key, replace_session
 from dojang.server.kept_accounts import KeptAccounts
 from dojang.server.model import AuditEvent, Client
+from dojang.server.owned import load_owned
 from dojang.server.passwords import check_new_password
-from dojang.server.people import Account, Consent, Grant, R, Session
+from dojang.server.people import Account, Consent, Grant, Session
 from dojang.server.ports import Change, Put
-from dojang.server.sessions import begin_session, find_session, is_alive
+from dojang.server.sessions import find_session, is_alive
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
 
 FORM: Final = "account"  # what the sign-in form of the account page is for
-_KEYS: Final[dict[type, str]] = {
-    Session: "session_id",
-    Consent: "consent_id",
-    Grant: "grant_id",
-}
 
 
 class SignedIn(Struct, frozen=True, kw_only=True):
@@ -90,14 +85,7 @@ async def sign_in_to_account(
     if proven is None:
         return None
     now = provider.clock.now()
-    begun = begin_session(
-        proven.account_id,
-        amr=proven.amr,
-        acr=PASSWORD_ACR,
-        agent=browser.agent,
-        network=browser.network,
-        now=now,
-    )
+    begun, ended = await replace_session(provider, browser, proven, now=now)
     event = AuditEvent(
         at=int(now),
         actor=proven.account_id,
@@ -105,7 +93,7 @@ async def sign_in_to_account(
         target=proven.account_id,
         detail={"network": browser.network},
     )
-    await provider.store.commit([*proven.holds, Put(begun.session), event])
+    await provider.store.commit([*proven.holds, *ended, Put(begun.session), event])
     return begun.handle
 
 
@@ -113,10 +101,14 @@ async def load_overview(provider: Provider, person: SignedIn) -> Overview:
     """The sessions that live, the present one first, and the apps that are allowed."""
     now = int(provider.clock.now())
     account_id = person.session.account_id
-    sessions = [each async for each in _load(provider, Session, account_id) if is_alive(each, now)]
+    sessions = [
+        each
+        async for each in load_owned(provider.store, Session, "account_id", account_id)
+        if is_alive(each, now)
+    ]
     sessions.sort(key=lambda each: (each.session_id != person.session.session_id, -each.auth_time))
     apps = []
-    async for consent in _load(provider, Consent, account_id):
+    async for consent in load_owned(provider.store, Consent, "account_id", account_id):
         client = await provider.state.find_client(consent.client_id)
         if client is not None:
             apps.append(AllowedApp(client=client, consent=consent))
@@ -159,9 +151,10 @@ async def sign_out_everywhere(provider: Provider, person: SignedIn) -> None:
         await provider.store.commit([*await plan_account_end(provider, later, now=now), event])
         return
     changes: list[Change] = [event]
-    async for session in _load(provider, Session, person.session.account_id):
+    account_id = person.session.account_id
+    async for session in load_owned(provider.store, Session, "account_id", account_id):
         changes += await plan_session_end(provider, session, now=now)
-    async for grant in _load(provider, Grant, person.session.account_id):
+    async for grant in load_owned(provider.store, Grant, "account_id", account_id):
         if grant.session_id is None:
             changes += plan_grant_end(grant, now=now)
     await provider.store.commit(changes)
@@ -195,15 +188,6 @@ async def _find_account(provider: Provider, person: SignedIn) -> Account | None:
     if not isinstance(provider.accounts, KeptAccounts):
         return None
     return await provider.store.find(Account, person.session.account_id)
-
-
-async def _load(provider: Provider, kind: type[R], account_id: str) -> AsyncIterator[R]:
-    """All of a person's, a page at a time."""
-    after = ""
-    while page := await provider.store.list_by(kind, "account_id", account_id, after=after):
-        for record in page:
-            yield record
-        after = getattr(page[-1], _KEYS[kind])
 
 
 def _describe(person: SignedIn, action: str, target: str, *, now: int) -> AuditEvent:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dojang.server.handles import SESSION, NewHandle, new_handle, parse_handle
+from msgspec.structs import replace
+
+from dojang.server.handles import SESSION, NewHandle, new_handle, new_secret, parse_handle
 from dojang.server.people import Session
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def is_alive(session: Session, now: int) -> bool:
 
 
 class Begun(NamedTuple):
-    """A session that begins, and the handle that goes into its cookie."""
+    """A session that begins, or goes on under a new secret, and the handle for its cookie."""
 
     session: Session
     handle: NewHandle
@@ -56,3 +58,20 @@ def begin_session(
         expires_at=at + LIFETIME,
     )
     return Begun(session, handle)
+
+
+def renew_session(session: Session, *, amr: tuple[str, ...], acr: str, now: float) -> Begun:
+    """The same session, whose person has proven again who they are. Its cookie is another from now
+    on (C41); its clients know it by the same `sid`."""
+    handle = new_secret(SESSION, session.session_id)
+    at = int(now)
+    renewed = replace(
+        session,
+        digest=handle.digest,
+        auth_time=at,
+        amr=amr,
+        acr=acr,
+        expires_at=at + LIFETIME,
+        version=session.version + 1,
+    )
+    return Begun(renewed, handle)

@@ -217,3 +217,51 @@ def test_the_claims_parameter_adds_what_was_not_in_scope(world: World) -> None:
 @pytest.mark.proves("C32")
 def test_claims_that_are_none_are_refused(world: World, claims: str) -> None:
     assert find_error(world.ask(claims=claims)) == "invalid_request"
+
+
+@pytest.mark.proves("C40")
+def test_a_claim_by_itself_is_asked_for_as_its_scope_is(world: World) -> None:
+    world.get_tokens(scope="openid")
+    in_token = world.ask(scope="openid", claims='{"id_token": {"email": null}}')
+    assert find_step(in_token) is Step.CONSENT
+    asked = world.ask(scope="openid", claims='{"userinfo": {"email": null}}')
+    assert find_step(asked) is Step.CONSENT
+    world.consent(asked)
+    claims = '{"userinfo": {"email": null}}'
+    assert find_step(world.ask(scope="openid", claims=claims)) is Step.READY
+    claims = '{"userinfo": {"name": null}}'
+    assert find_step(world.ask(scope="openid", claims=claims)) is Step.CONSENT
+
+
+@pytest.mark.proves("C40")
+def test_a_claim_that_the_client_may_not_have_is_passed_over(world: World) -> None:
+    world.add_client("poor", scopes=("openid",))
+    claims = '{"userinfo": {"email": {"essential": true}}, "id_token": {"email": null}}'
+    code = world.get_code(client_id="poor", scope="openid", claims=claims)
+    tokens = read(world.redeem(code, "poor"))
+    assert "email" not in read_claims(tokens["id_token"])
+    assert read(world.ask_userinfo(tokens["access_token"])) == {"sub": "account-hong"}
+
+
+@pytest.mark.proves("C41")
+def test_who_signs_in_again_goes_on_under_another_secret(world: World) -> None:
+    first = read_claims(world.get_tokens()["id_token"])["sid"]
+    before = world.browser.session
+    again = world.get_tokens(prompt="login")
+    assert read_claims(again["id_token"])["sid"] == first
+    assert world.browser.session != before
+    now = Browser(secret=world.browser.secret, session=before)
+    world.browser, mine = now, world.browser
+    assert find_error(world.ask(prompt="none")) == "login_required"  # the cookie of before is dead
+    world.browser = mine
+    assert find_step(world.ask(prompt="none")) is Step.READY
+
+
+@pytest.mark.proves("C41", "K6")
+def test_another_person_in_the_same_browser_ends_the_session_of_the_first(world: World) -> None:
+    world.add_user("kim")
+    tokens = world.get_tokens(scope="openid orders:read")
+    world.sign_in(world.ask(prompt="login"), "kim")
+    assert not world.introspect(tokens["access_token"])["active"]
+    alive = [each for each in world.perform("session.list")["sessions"] if each["alive"]]
+    assert [each["account_id"] for each in alive] == ["account-kim"]

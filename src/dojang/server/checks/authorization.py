@@ -4,21 +4,29 @@ client's profile (RFC 9700 §2.1.1), scopes, and the one resource (RFC 8707 §2)
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 
 from dojang.oauth.authorization import AuthorizationRequest
-from dojang.oauth.claims import SCOPES
+from dojang.oauth.claims import SCOPES, find_claims_scopes, limit_claims
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.server.model import Profile, Resource, SignIn
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What a client wants of a person: scopes about themselves, and those at one resource."""
+    """What a client wants of a person: scopes about themselves, those at one resource, and of the
+    claims parameter what it may have."""
 
     scopes: tuple[str, ...]
     resource: str | None = None
     resource_scopes: tuple[str, ...] = ()
+    claims: dict[str, Any] = {}
+
+    @property
+    def personal_scopes(self) -> tuple[str, ...]:
+        """What the person must have allowed of themselves: a single claim is a part of a scope."""
+        return tuple(dict.fromkeys((*self.scopes, *find_claims_scopes(self.claims))))
 
 
 def check_pkce(request: AuthorizationRequest, sign_in: SignIn) -> None:
@@ -36,7 +44,8 @@ def check_wanted(
     request: AuthorizationRequest, sign_in: SignIn, resources: Mapping[str, Resource]
 ) -> Wanted:
     """What may be granted, of what is asked for. A scope that nobody knows is passed over (OpenID
-    Connect Core §3.1.2.1); one that the client may not have is refused.
+    Connect Core §3.1.2.1); one that the client may not have is refused. A claim that it may not
+    have is passed over (§5.5.1).
 
     Raises `OAuthError`: `invalid_scope`, `invalid_target`.
     """
@@ -60,6 +69,7 @@ def check_wanted(
         scopes=personal,
         resource=resource.identifier if resource and at_resource else None,
         resource_scopes=at_resource,
+        claims=limit_claims(request.claims, sign_in.scopes),
     )
 
 

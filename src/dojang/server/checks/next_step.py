@@ -114,7 +114,7 @@ def _must_consent(request: AuthorizationRequest, wanted: Wanted, at: Situation) 
         return True
     if at.first_party:
         return False
-    if not set(wanted.scopes) <= set(at.remembered.get(at.userinfo, ())):
+    if not set(wanted.personal_scopes) <= set(at.remembered.get(at.userinfo, ())):
         return True
     if wanted.resource is None:
         return False

@@ -93,7 +93,7 @@ def find_single_claims(checked: CheckedAuthorization) -> tuple[str, ...]:
     """Claims that are asked for one by one (OpenID Connect Core §5.5), and that no scope shown
     covers."""
     covered = {claim for scope in checked.wanted.scopes for claim in SCOPES[scope]}
-    asked = dict.fromkeys(name for half in checked.request.claims.values() for name in half)
+    asked = dict.fromkeys(name for half in checked.wanted.claims.values() for name in half)
     return tuple(name for name in asked if name in STANDARD and name not in covered)
 
 
