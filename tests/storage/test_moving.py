@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from dojang.oauth.revocation_fact import Rev
 from dojang.server.audit import find_break
 from dojang.server.model import AuditEvent, KeyUse, Position
-from dojang.server.ports import PutClient, PutKey, PutResource
+from dojang.server.ports import Put, PutClient, PutKey, PutResource
 from dojang.storage.errors import MovedAway, NotMovable, OlderThanWitness, StoreInUse
 from dojang.storage.moving import Moved, describe_target, move
 from dojang.storage.opening import open_store
+from dojang.storage.record_kinds import KINDS
 from tests.services.postgres import PostgresCluster
 from tests.storage.samples import (
     EVENT,
@@ -25,6 +26,7 @@ from tests.storage.samples import (
     make_client,
     make_fact,
 )
+from tests.storage.test_records import SAMPLES
 
 pytestmark = pytest.mark.proves("A6")
 
@@ -40,6 +42,8 @@ async def fill(url: str) -> None:
     for number in range(20):
         await store.commit([make_fact(f"t{number}"), replace(EVENT, detail={"한": "\0"})])
     await store.forget(now=100)
+    await store.commit([PutKey(replace(FULL_KEY, kid="id", use=KeyUse.ID_TOKEN))])
+    await store.commit([Put(record) for record in SAMPLES])
     assert await store.consume_once(b"\0jti\xff", until=2_000_000_000, now=1)
     await store.close()
 
@@ -69,6 +73,7 @@ async def read_everything(url: str) -> list[Any]:
         await store.list_resources(),
         await store.load_keys(),
         await store.load_facts(Rev(0, 0)),
+        *[await store.list_all(kind) for kind in KINDS],
         await store.load_audit(),
     ]
     await store.close()
@@ -90,9 +95,11 @@ async def test_everything_is_there_afterwards_and_goes_on(
         "resources": 1,
         "keys": 1,
         "feed_keys": 1,
+        "id_token_keys": 1,
         "facts": 20,
         "audit": 22,
         "replay": 1,
+        **{kind.table: 1 for kind in KINDS.values()},
     }
     store = await open_store(postgres_url)
     assert not await store.consume_once(b"\0jti\xff", until=2_000_000_001, now=2)

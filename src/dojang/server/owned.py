@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
-from dojang.server.people import Consent, Grant, R, Record, Session
+from msgspec import Struct
+
+from dojang.server.people import Consent, Grant, R, Session
 from dojang.server.ports import People
 
-_KEYS: Final[dict[type[Record], str]] = {
+_KEYS: Final[dict[type[Struct], str]] = {
     Session: "session_id",
     Consent: "consent_id",
     Grant: "grant_id",
