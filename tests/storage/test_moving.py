@@ -73,7 +73,7 @@ async def read_everything(url: str) -> list[Any]:
         await store.list_resources(),
         await store.load_keys(),
         await store.load_facts(Rev(0, 0)),
-        *[await store.list_all(kind) for kind in KINDS],
+        *[await store.list_all(type(record)) for record in SAMPLES],
         await store.load_audit(),
     ]
     await store.close()
