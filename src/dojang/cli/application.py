@@ -16,6 +16,7 @@ from dojang.cli.commands import (
     client,
     config,
     demo,
+    dev,
     follow,
     init,
     keys,
@@ -84,6 +85,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(audit.app, name="audit")
 follow.register(app)
 demo.register(app)
+dev.register(app)
 
 
 def run(arguments: Sequence[str]) -> int:
