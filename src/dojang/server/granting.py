@@ -28,11 +28,12 @@ async def grant_code(
     session: Session,
     *,
     consent: Consent | None,
+    remembered: Consent | None,
     now: float,
     besides: tuple[Change, ...] = (),
 ) -> dict[str, str]:
-    """The authorization response. `consent` is what the person has just allowed, to be remembered;
-    `besides` are changes that belong to the same unit of work.
+    """The authorization response. `consent` is what the person has just allowed, to be remembered,
+    and `remembered` what they allowed before; `besides` are changes of the same unit of work.
 
     Raises `Conflict` where the session ended meanwhile, and `Unavailable`.
     """
@@ -83,6 +84,8 @@ async def grant_code(
             detail={name: " ".join(scopes) for name, scopes in consent.scopes.items()},
         )
         changes += [Put(consent), event]
+    elif remembered is not None:  # it must not be withdrawn meanwhile
+        changes.append(Hold(remembered))
     await provider.store.commit(changes)
     return build_answer(provider, checked.addressed.target, {"code": handle.text})
 

@@ -302,7 +302,13 @@ async def _advance(
     if interaction.pushed is not None:
         besides += (await plan_use(provider, interaction.pushed),)
     parameters = await grant_code(
-        provider, checked, session, consent=consent, now=now, besides=besides
+        provider,
+        checked,
+        session,
+        consent=consent,
+        remembered=held,
+        now=now,
+        besides=besides,
     )
     return Redirected(target=checked.addressed.target, parameters=parameters)
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from dojang.jose.jws import CompactSigner
 from dojang.jose.jwt import sign_jwt
 from dojang.oauth.authorization import OPENID
-from dojang.oauth.claims import select_claims
+from dojang.oauth.claims import limit_claims, select_claims
 from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
 from dojang.oauth.id_token import build_id_token_claims, build_token_hash
 from dojang.oauth.revocation_fact import Rev
@@ -108,6 +108,7 @@ def issue_for_grant(
             access=claims,
             access_token=access_token,
             known=profile.claims,
+            allowed=client.sign_in.scopes,
             nonce=nonce,
         )
     return response
@@ -125,12 +126,13 @@ def _issue_id_token(
     access: AccessTokenClaims,
     access_token: str,
     known: Mapping[str, Any],
+    allowed: Sequence[str],
     nonce: str | None,
 ) -> str:
     key = provider.state.keys.at(access.iat).id_token_signers.get(algorithm)
     if key is None:
         raise Unavailable("the signing key")
-    asked = grant.claims.get("id_token", {})
+    asked = limit_claims(grant.claims, allowed).get("id_token", {})
     claims = build_id_token_claims(
         issuer=provider.issuer,
         subject=access.sub,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from msgspec.structs import replace
@@ -30,6 +31,15 @@ def normalise_name(name: str) -> str | None:
     return normal
 
 
+def find_network(address: str) -> str:
+    """What one household has: an IPv4 address, or the 64 bits before an IPv6 one (C107)."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    return address if found.version == 4 else str(ip_network((found, 64), strict=False))
+
+
 class KeptAccounts:
     """`Accounts` in the store."""
 
@@ -48,7 +58,10 @@ class KeptAccounts:
         """As `Accounts.authenticate`. Failures count against the name and against the network,
         in the store: restarting or asking many nodes at once wins nothing."""
         now = int(self._clock.now())
-        from_network, of_name = f"network {network}", f"name {normalise_name(username)}"
+        from_network, of_name = (
+            f"network {find_network(network)}",
+            f"name {normalise_name(username)}",
+        )
         if not await self._count(from_network, most=MOST_OF_NETWORK, now=now):
             raise TooManyAttempts(WINDOW)
         allowed = await self._count(of_name, most=MOST_OF_ACCOUNT, now=now)

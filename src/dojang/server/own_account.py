@@ -12,12 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dojang.server.accounts import Profile
-from dojang.server.ending import (
-    plan_account_end,
-    plan_consent_end,
-    plan_grant_end,
-    plan_session_end,
-)
+from dojang.server.ending import end_account, end_consent, plan_grant_end, plan_session_end
 from dojang.server.handles import NewHandle
 from dojang.server.interaction import Browser, check_form_key, replace_session
 from dojang.server.kept_accounts import KeptAccounts
@@ -132,26 +127,20 @@ async def end_session(provider: Provider, person: SignedIn, session_id: str) -> 
 
 async def withdraw_app(provider: Provider, person: SignedIn, client_id: str) -> None:
     """Take back what the person allowed a client, and every token of it."""
-    consent = await provider.store.find(Consent, f"{person.session.account_id} {client_id}")
-    if consent is None:
-        return
     now = int(provider.clock.now())
-    ended = await plan_consent_end(provider, consent, now=now)
     event = _describe(person, "consent.withdraw", client_id, now=now)
-    await provider.store.commit([*ended, event])
+    await end_consent(provider, person.session.account_id, client_id, besides=[event])
 
 
 async def sign_out_everywhere(provider: Provider, person: SignedIn) -> None:
     """End every session of the person, and what apps may do meanwhile (C62)."""
     now = int(provider.clock.now())
-    account = await _find_account(provider, person)
-    event = _describe(person, "account.sign_out", person.session.account_id, now=now)
-    if account is not None:
-        later = replace(account, version=account.version + 1)
-        await provider.store.commit([*await plan_account_end(provider, later, now=now), event])
+    account_id = person.session.account_id
+    event = _describe(person, "account.sign_out", account_id, now=now)
+    if isinstance(provider.accounts, KeptAccounts):
+        await end_account(provider, account_id, lambda account: account, besides=lambda _: [event])
         return
     changes: list[Change] = [event]
-    account_id = person.session.account_id
     async for session in load_owned(provider.store, Session, "account_id", account_id):
         changes += await plan_session_end(provider, session, now=now)
     async for grant in load_owned(provider.store, Grant, "account_id", account_id):
@@ -175,12 +164,14 @@ async def change_password(
         raise WrongPassword
     hashed = await accounts.passwords.hash(new)
     now = int(provider.clock.now())
-    changed = replace(
-        account, password=hashed, password_changed_at=now, version=account.version + 1
-    )
-    ended = await plan_account_end(provider, changed, now=now, spare=person.session.session_id)
     event = _describe(person, "account.change_password", account.account_id, now=now)
-    await provider.store.commit([*ended, event])
+    await end_account(
+        provider,
+        account.account_id,
+        lambda account: replace(account, password=hashed, password_changed_at=now),
+        besides=lambda _: [event],
+        spare=person.session.session_id,
+    )
 
 
 async def _find_account(provider: Provider, person: SignedIn) -> Account | None:

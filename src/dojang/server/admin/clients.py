@@ -20,6 +20,7 @@ from dojang.server.admin.errors import (
     not_found,
 )
 from dojang.server.admin.sign_in import SignInWanted, check_sign_in, find_algorithms
+from dojang.server.ending import end_grants
 from dojang.server.ids import new_id
 from dojang.server.lifetimes import FACT_LIFE
 from dojang.server.model import (
@@ -170,7 +171,8 @@ async def rotate_secret(provider: Provider, actor: str, asked: RotateSecret) -> 
 
 
 async def disable_client(provider: Provider, actor: str, asked: NamedClient) -> dict[str, Any]:
-    """No more tokens for a client, and an end to those it has: row and fact in one commit."""
+    """No more tokens for a client, and an end to those it has: row and fact in one commit. Then
+    what people allowed it to hold on ends, too."""
     return await _set_enabled(provider, actor, asked.client_id, enabled=False)
 
 
@@ -194,6 +196,8 @@ async def _set_enabled(
         )
     action = "client.enable" if enabled else "client.disable"
     await provider.store.commit([*changes, _event(now, actor, action, client_id)])
+    if not enabled:
+        await end_grants(provider, "client_id", client_id, ends=lambda _: True)
     return {"client": describe_client(changed)}
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.admin.clients import load_client
 from dojang.server.admin.errors import check_text, invalid
 from dojang.server.ending import (
-    plan_account_end,
+    end_account,
+    end_grants,
     plan_fact,
     plan_grant_end,
     plan_session_end,
 )
+from dojang.server.epochs import SIGNED_IN
 from dojang.server.model import AuditEvent
-from dojang.server.people import Account, Grant, Session
-from dojang.server.ports import Change
+from dojang.server.people import Grant, Session
+from dojang.server.ports import Change, DropAll
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -74,9 +75,11 @@ async def revoke_token(provider: Provider, actor: str, asked: RevokeToken) -> di
 
 
 async def revoke_client(provider: Provider, actor: str, asked: RevokeClient) -> dict[str, Any]:
-    """Revoke every token that a client holds."""
+    """Revoke every token that a client holds, and what people allowed it to hold on."""
     client = await load_client(provider, asked.client_id)
-    return await _append(provider, actor, FactKind.CLIENT, client.client_id)
+    answer = await _append(provider, actor, FactKind.CLIENT, client.client_id)
+    await end_grants(provider, "client_id", client.client_id, ends=lambda _: True)
+    return answer
 
 
 async def revoke_grant(provider: Provider, actor: str, asked: RevokeGrant) -> dict[str, Any]:
@@ -88,29 +91,31 @@ async def revoke_grant(provider: Provider, actor: str, asked: RevokeGrant) -> di
 
 
 async def revoke_session(provider: Provider, actor: str, asked: RevokeSession) -> dict[str, Any]:
-    """Revoke every token of a session, and end it where it is one of this server's."""
+    """Revoke every token of a session, and end it where it is one of this server's: `known`."""
     session = await provider.store.find(Session, asked.session)
     now = int(provider.clock.now())
     ended = await plan_session_end(provider, session, now=now) if session else []
-    return await _append(provider, actor, FactKind.SESSION, asked.session, *ended)
+    answer = await _append(provider, actor, FactKind.SESSION, asked.session, *ended)
+    return answer | {"known": session is not None}
 
 
 async def revoke_account(provider: Provider, actor: str, asked: RevokeAccount) -> dict[str, Any]:
     """Revoke every token about a subject, whichever client holds it; a person of this server is
-    signed out everywhere."""
-    account = await provider.store.find(Account, asked.subject)
-    ended: list[Change] = []
-    if account is not None:
-        later = replace(account, version=account.version + 1)
-        ended = await plan_account_end(provider, later, now=int(provider.clock.now()))
-    return await _append(provider, actor, FactKind.ACCOUNT, asked.subject, *ended)
+    signed out everywhere. `known`: whether `subject` is the account_id of one; a pairwise name
+    is not."""
+    ended = await end_account(
+        provider, asked.subject, lambda account: account, besides=lambda _: []
+    )
+    answer = await _append(provider, actor, FactKind.ACCOUNT, asked.subject)
+    return answer | {"known": ended is not None}
 
 
 async def revoke_everything(
     provider: Provider, actor: str, asked: RevokeEverything
 ) -> dict[str, Any]:
-    """Revoke every token that this server has issued so far."""
-    return await _append(provider, actor, FactKind.EVERYTHING, provider.issuer)
+    """Revoke every token that this server has issued so far; everybody signs in again."""
+    ended = [DropAll(kind) for kind in SIGNED_IN]
+    return await _append(provider, actor, FactKind.EVERYTHING, provider.issuer, *ended)
 
 
 async def _append(

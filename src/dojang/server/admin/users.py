@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from dojang.server.admin.errors import (
     invalid,
     not_found,
 )
-from dojang.server.ending import plan_account_end, plan_fact
+from dojang.server.ending import end_account, plan_fact
 from dojang.server.ids import new_id
 from dojang.server.kept_accounts import KeptAccounts, normalise_name
 from dojang.server.model import AuditEvent
@@ -113,8 +114,13 @@ async def set_password(provider: Provider, actor: str, asked: SetPassword) -> di
     account = await load_user(provider, asked.username)
     hashed = await _hash(accounts, asked.password)
     now = int(provider.clock.now())
-    changed = replace(account, password=hashed, password_changed_at=now)
-    return await _end_all(provider, actor, changed, "user.set_password")
+    return await _end_all(
+        provider,
+        actor,
+        account,
+        "user.set_password",
+        lambda account: replace(account, password=hashed, password_changed_at=now),
+    )
 
 
 async def set_claims(provider: Provider, actor: str, asked: SetClaims) -> dict[str, Any]:
@@ -130,7 +136,9 @@ async def set_claims(provider: Provider, actor: str, asked: SetClaims) -> dict[s
 async def disable_user(provider: Provider, actor: str, asked: NamedUser) -> dict[str, Any]:
     """No more sign-ins, and an end to every session and grant."""
     account = await load_user(provider, asked.username)
-    return await _end_all(provider, actor, replace(account, enabled=False), "user.disable")
+    return await _end_all(
+        provider, actor, account, "user.disable", lambda account: replace(account, enabled=False)
+    )
 
 
 async def enable_user(provider: Provider, actor: str, asked: NamedUser) -> dict[str, Any]:
@@ -152,7 +160,10 @@ async def remove_user(provider: Provider, actor: str, asked: NamedUser) -> dict[
     """End all of it and forget the person. Their account_id is never given to anybody else
     (C108), and their name may be."""
     account = await load_user(provider, asked.username)
-    await _end_all(provider, actor, account, "user.sign_out")
+    # Disabled first: then nobody signs in between the end of it all and the last of it.
+    await _end_all(
+        provider, actor, account, "user.sign_out", lambda account: replace(account, enabled=False)
+    )
     ended = await load_user(provider, asked.username)
     name = await provider.store.find(SignInName, normalise_name(asked.username) or "")
     now = int(provider.clock.now())
@@ -161,18 +172,20 @@ async def remove_user(provider: Provider, actor: str, asked: NamedUser) -> dict[
     return {"user": describe_user(ended)}
 
 
-async def _end_all(provider: Provider, actor: str, account: Account, action: str) -> dict[str, Any]:
+async def _end_all(
+    provider: Provider,
+    actor: str,
+    account: Account,
+    action: str,
+    amend: Callable[[Account], Account] = lambda account: account,
+) -> dict[str, Any]:
     now = int(provider.clock.now())
-    later = replace(account, version=account.version + 1)
-    ended = await plan_account_end(provider, later, now=now)
-    await provider.store.commit(
-        [
-            *ended,
-            plan_fact(FactKind.ACCOUNT, account.account_id, now=now),
-            _event(now, actor, action, later),
-        ]
-    )
-    return {"user": describe_user(later)}
+    fact = plan_fact(FactKind.ACCOUNT, account.account_id, now=now)
+    event = _event(now, actor, action, account)
+    ended = await end_account(provider, account.account_id, amend, besides=lambda _: [fact, event])
+    if ended is None:
+        raise not_found("user", account.username)
+    return {"user": describe_user(ended)}
 
 
 async def load_user(provider: Provider, username: str) -> Account:

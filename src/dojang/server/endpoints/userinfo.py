@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from dojang.jose.jws import CompactSigner
 from dojang.jose.jwt import sign_jwt
 from dojang.oauth.authorization import OPENID
-from dojang.oauth.claims import select_claims
+from dojang.oauth.claims import limit_claims, select_claims
 from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
 from dojang.oauth.http import NO_STORE, Request, Response, build_json, parse_form
 from dojang.server.live_grants import find_live_grant
@@ -38,11 +38,13 @@ async def userinfo(provider: Provider, request: Request) -> Response:
         grant, profile = await find_live_grant(provider, live.claims.grant, now=now)
     except OAuthError as error:
         raise _refuse(error.reason) from None
-    asked = grant.claims.get("userinfo", {})
-    scopes = live.claims.scope.split(" ")
-    claims = {**select_claims(profile.claims, scopes, asked), "sub": live.claims.sub}
     client = await provider.state.find_client(live.claims.client_id)
-    signed_with = client.sign_in.userinfo_algorithm if client and client.sign_in else None
+    sign_in = client.sign_in if client else None
+    allowed = sign_in.scopes if sign_in else ()
+    scopes = [scope for scope in live.claims.scope.split(" ") if scope in allowed]
+    asked = limit_claims(grant.claims, allowed).get("userinfo", {})
+    claims = {**select_claims(profile.claims, scopes, asked), "sub": live.claims.sub}
+    signed_with = sign_in.userinfo_algorithm if sign_in else None
     if signed_with is None:
         return build_json(200, claims)
     return _sign(provider, live, claims, signed_with, now=now)

@@ -10,12 +10,12 @@ from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.pkce import is_verifier_of
 from dojang.oauth.token import TokenRequest
 from dojang.server.authentication import AuthenticatedClient
-from dojang.server.ending import plan_grant_end
+from dojang.server.ending import end_grant
 from dojang.server.handles import CODE, parse_handle
 from dojang.server.issuing import find_target, issue_for_grant
 from dojang.server.live_grants import find_live_grant
 from dojang.server.model import AuditEvent, Position, RefreshRule
-from dojang.server.people import Code, Grant
+from dojang.server.people import Code
 from dojang.server.ports import Change, Conflict, Put
 from dojang.server.refresh_tokens import make_refresh_token
 
@@ -70,6 +70,9 @@ async def grant_authorization_code(
     try:
         await provider.store.commit([*changes, Put(lasting)])
     except Conflict:
+        held = await provider.store.find(Code, code.code_id)
+        if held is not None and held.used_at is not None:  # a second use, at the same time
+            await _end_family(provider, code, now=int(now))
         raise _refuse("code_raced") from None
     return response
 
@@ -105,17 +108,14 @@ def _check_code(code: Code, request: TokenRequest, *, now: int) -> None:
 
 async def _end_family(provider: Provider, code: Code, *, now: int) -> None:
     """A second use: whoever had the tokens of the first may be a thief (RFC 6749 §4.1.2)."""
-    grant = await provider.store.find(Grant, code.grant_id)
-    if grant is None or grant.ended_at is not None:
-        return
     event = AuditEvent(
         at=now,
         actor=code.client_id,
         action="code.replay",
-        target=grant.grant_id,
+        target=code.grant_id,
         outcome="refused",
     )
-    await provider.store.commit([*plan_grant_end(grant, now=now), event])
+    await end_grant(provider, code.grant_id, besides=[event])
 
 
 def _refuse(reason: str) -> OAuthError:

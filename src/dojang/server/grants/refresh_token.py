@@ -10,7 +10,7 @@ from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.scopes import parse_scope
 from dojang.oauth.token import TokenRequest
 from dojang.server.authentication import AuthenticatedClient
-from dojang.server.ending import plan_grant_end
+from dojang.server.ending import end_grant
 from dojang.server.handles import REFRESH_TOKEN, Handle, parse_handle
 from dojang.server.issuing import Target, find_target, issue_for_grant
 from dojang.server.live_grants import find_live_grant
@@ -47,6 +47,8 @@ async def grant_refresh_token(
         raise OAuthError(
             ErrorCode.UNAUTHORIZED_CLIENT, "People do not sign in here.", reason="not_for_people"
         )
+    if sign_in.refresh is RefreshRule.NONE:
+        raise _refuse("refreshes_no_more")
     shown = await _find_token(provider, client, request)
     token = shown.token
     if token.used_at is not None:
@@ -115,7 +117,7 @@ async def _answer_again(provider: Provider, shown: ShownToken, *, now: float) ->
         target=live.grant.grant_id,
         outcome="refused",
     )
-    await provider.store.commit([*plan_grant_end(live.grant, now=int(now)), event])
+    await end_grant(provider, live.grant.grant_id, besides=[event])
     raise _refuse("refresh_token_replayed")
 
 
