@@ -299,6 +299,40 @@ def test_what_the_view_knows_is_refused_in_every_mode_and_at_every_age(
 
 
 @pytest.mark.proves("C92", "V3")
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("age", [0, 300])
+def test_what_one_route_was_told_is_dead_no_route_takes(
+    issuer: ScriptedIssuer, verifier: HybridVerifier, verify: Verify, *, age: int, again: bool
+) -> None:
+    """The feed is late, and a route that asks every time was first to hear of it."""
+    token = issuer.token(jti="dead")
+    for _ in range(1 + again):
+        verify(verifier, token)
+    issuer.active = False
+    issuer.clock.move(age)
+    assert reason_of(lambda: verify(verifier, token, staleness=0)) is RefusalReason.INACTIVE
+    for mode in WhenStale:
+        refused = reason_of(lambda: verify(verifier, token, staleness=30, when_stale=mode))  # noqa: B023
+        assert refused is RefusalReason.INACTIVE
+    assert asked(issuer) == 1  # whose answer is young enough for the others
+
+
+@pytest.mark.proves("V3")
+def test_only_the_issuer_takes_back_that_a_token_is_dead(
+    issuer: ScriptedIssuer, verifier: HybridVerifier, verify: Verify
+) -> None:
+    token = issuer.token(jti="alive")
+    issuer.active = False  # as for a caller that is not the token's service
+    assert reason_of(lambda: verify(verifier, token, staleness=0)) is RefusalReason.INACTIVE
+    issuer.active = True
+    issuer.clock.move(5)  # for so long the answer was kept
+    poll(verifier)
+    verify(verifier, token)
+    verify(verifier, token)
+    assert asked(issuer) == 2
+
+
+@pytest.mark.proves("C92", "V3")
 @pytest.mark.parametrize("mode", WhenStale)
 def test_a_bound_of_zero_asks_whatever_the_mode(
     issuer: ScriptedIssuer, verifier: HybridVerifier, verify: Verify, mode: WhenStale

@@ -22,6 +22,7 @@ from dojang.trust.feed_status import FeedStatus
 from dojang.trust.follower import Follower
 from dojang.trust.marks import NUMBER_BITS
 
+MOST_INACTIVE: Final = 4096  # tokens that the issuer called inactive
 _LOOK_EVERY: Final = 1.0  # seconds
 _STEP: Final = 0.5  # seconds: less is how far two clocks that are read one after the other differ
 
@@ -59,6 +60,7 @@ class HybridVerifier:
         self._clock = clock
         self._monotonic = clock.monotonic
         self._keys = local.keys
+        self._inactive: dict[str, None] = {}
         self._living = Living(local.keys, size=local.known_tokens)
         self._proof = Proof() if follower is None else follower.proof
         self._feed = None if follower is None else follower.exchange.feed
@@ -128,7 +130,12 @@ class HybridVerifier:
         again = self._local.knows(token)
         admission, admitted = self._local.admit(token)
         if self._must_ask(token, admission, admitted, staleness, when_stale, again=again):
-            self._introspection.verify(token, staleness=self._find_bound(staleness))
+            try:
+                self._introspection.verify(token, staleness=self._find_bound(staleness))
+            except Refusal as refusal:
+                self._note(token, refusal)
+                raise
+            self._inactive.pop(token, None)
         return admitted[0]
 
     async def verify_async(
@@ -150,9 +157,23 @@ class HybridVerifier:
         again = self._local.knows(token)
         admission, admitted = await self._local.admit_async(token)
         if self._must_ask(token, admission, admitted, staleness, when_stale, again=again):
-            bound = self._find_bound(staleness)
-            await self._introspection.verify_async(token, staleness=bound)
+            try:
+                bound = self._find_bound(staleness)
+                await self._introspection.verify_async(token, staleness=bound)
+            except Refusal as refusal:
+                self._note(token, refusal)
+                raise
+            self._inactive.pop(token, None)
         return admitted[0]
+
+    def _note(self, token: str, refusal: Refusal) -> None:
+        """What the issuer called inactive no route takes from here, until the issuer says
+        otherwise."""
+        if refusal.reason is RefusalReason.INACTIVE and self._follower is not None:
+            while len(self._inactive) >= MOST_INACTIVE:
+                self._inactive.pop(next(iter(self._inactive)), None)
+            self._inactive[token] = None
+            self._living.let_go(token)
 
     def _find_bound(self, staleness: float | None) -> float | None:
         """How old an answer of the issuer may be; None: as `introspection` has it."""
@@ -171,8 +192,9 @@ class HybridVerifier:
         """Whether the issuer has to be asked about a token whose signature and claims are good.
 
         1. what has expired by the issuer's own time is refused, wherever the clock here was set;
-        2. so is what the view knows to be revoked, however old it is; 3. a view that is fresh
-        enough decides; 4. else the issuer, or what the route says instead.
+        2. about what the issuer called inactive only the issuer says otherwise; 3. what the view
+        knows to be revoked is refused, however old it is; 4. a view that is fresh enough decides;
+        5. else the issuer, or what the route says instead.
         """
         follower, feed = self._follower, self._feed
         if follower is None or feed is None:
@@ -183,6 +205,11 @@ class HybridVerifier:
         if now + self._offset >= admitted[4]:
             raise Refusal(RefusalReason.EXPIRED)
         bound = self._staleness if staleness is None else staleness
+        if token in self._inactive:
+            if bound and (when_stale or self._when_stale) is WhenStale.ACCEPT_UNTIL_EXPIRY:
+                raise Refusal(RefusalReason.INACTIVE)
+            self._asked += 1
+            return True
         fresh = now - self._proof.at < bound  # before the view is read
         rev = _parse_rev(admitted[6].claims.get("rev"))
         view = feed.view

@@ -134,6 +134,11 @@ class Living:
             if named:
                 self._drop_families(named)
 
+    def let_go(self, token: str) -> None:
+        """Take out one token, whatever the view knows of it."""
+        with self._lock:
+            self.tokens.pop(token, None)
+
     def evict_all(self) -> None:
         """Take out everything: it is not said what is new."""
         with self._lock:
