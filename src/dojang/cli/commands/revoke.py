@@ -122,11 +122,8 @@ def _revoke(config: Any, operation: str, parameters: dict[str, Any], *, as_json:
     if kind == "grant":
         print("Whether there is such a grant was not looked up; `dojang client list` names them.")
     if not answer.get("known", True):
-        print(
-            f"No {kind} of this server is called so: if it is a slip, nothing was revoked. A client "
-            "may know a person by a name of its own; `dojang user sign-out` takes theirs."
-            if kind == "account"
-            else f"No {kind} of this server is called so: if it is a slip, nothing was revoked."
-        )
+        print(f"No {kind} of this server is called so: if it is a slip, nothing was revoked.")
+    if kind == "account" and not answer["known"]:
+        print("A client may know a person by another name; see `dojang user sign-out`.")
     if kind == "client":
         print(f"It may ask for new ones; `dojang client disable {identifier}` stops that too.")
