@@ -181,8 +181,9 @@ def test_every_change_is_in_the_audit_trail_with_its_actor(installation: Install
 
 
 @BOTH
-def test_status(installation: Installation) -> None:
+def test_status(installation: Installation, where: str) -> None:
     status = installation.must("status")
+    assert status["server"] == ("running" if where == "served" else "none answers")
     assert status["issuer"] == installation.issuer
     assert status["missing"] == []
 

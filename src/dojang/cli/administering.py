@@ -22,6 +22,12 @@ _FOR_A_SERVER = frozenset({"operator.client_secret", "storage.url"})
 _FOR_THE_STORE = frozenset({"storage.url", "redis.url", "keys.encryption_key"})
 
 
+def is_served(flag: Path | None) -> bool:
+    """Whether a server answers for this installation. Raises `Failure`."""
+    path = find_config_file(flag, os.environ)
+    return AdminClient(load_config(path, environ=os.environ, secrets=()).config).is_there()
+
+
 def administer(flag: Path | None, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of one operation of `server.administration`; `flag` is `--config`.
 

@@ -15,6 +15,7 @@ from dojang.server.kept_accounts import (
     MOST_OF_NETWORK,
     WINDOW,
     KeptAccounts,
+    find_network,
 )
 from dojang.server.passwords import Passwords
 from dojang.server.people import Account
@@ -103,6 +104,20 @@ def test_a_network_that_guesses_at_many_names_is_told_to_wait(world: World) -> N
     assert 0 < waiting.value.retry_after <= WINDOW
     world.issuer.clock.move(WINDOW)
     assert not failed(world.sign_in(world.ask()))
+
+
+@pytest.mark.proves("C107")
+@pytest.mark.parametrize(
+    "address,network",
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("unix", "unix"),
+    ],
+)
+def test_a_household_has_one_budget(address: str, network: str) -> None:
+    assert find_network(address) == network
 
 
 @pytest.mark.proves("C107")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dojang.cli.administering import administer
+from dojang.cli.administering import administer, is_served
 from dojang.cli.config_loading import find_config_file, load_config
 from dojang.cli.doors import fail_unreachable, find_door
 from dojang.cli.errors import Exit, Failure
@@ -157,7 +157,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> int:
 
     Exit code 1 where something is missing.
     """
-    answer = administer(config, "status", {})
+    served = is_served(config)
+    answer = {"server": "running" if served else "none answers", **administer(config, "status", {})}
     if as_json:
         show_json(answer)
     else:
