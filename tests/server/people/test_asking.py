@@ -237,6 +237,9 @@ def test_a_claim_by_itself_is_asked_for_as_its_scope_is(world: World) -> None:
 def test_a_claim_that_the_client_may_not_have_is_passed_over(world: World) -> None:
     world.add_client("poor", scopes=("openid",))
     claims = '{"userinfo": {"email": {"essential": true}}, "id_token": {"email": null}}'
+    world.get_code(client_id="poor", scope="openid")
+    # Nothing is asked about it either.
+    assert find_step(world.ask(client_id="poor", scope="openid", claims=claims)) is Step.READY
     code = world.get_code(client_id="poor", scope="openid", claims=claims)
     tokens = read(world.redeem(code, "poor"))
     assert "email" not in read_claims(tokens["id_token"])
