@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from dojang.clock import SYSTEM_CLOCK, Clock
+from dojang.oauth.revocation_fact import Rev
 from dojang.resource.admission import Admission, Admitted
 from dojang.resource.errors import Refusal, RefusalReason, Unavailable
 from dojang.resource.expect import Expect
@@ -21,6 +22,7 @@ from dojang.trust.feed_exchange import Proof
 from dojang.trust.feed_status import FeedStatus
 from dojang.trust.follower import Follower
 from dojang.trust.marks import NUMBER_BITS
+from dojang.trust.revocations import RevocationView
 
 MOST_INACTIVE: Final = 4096  # tokens that the issuer called inactive
 _LOOK_EVERY: Final = 1.0  # seconds
@@ -205,14 +207,13 @@ class HybridVerifier:
         if now + self._offset >= admitted[4]:
             raise Refusal(RefusalReason.EXPIRED)
         bound = self._staleness if staleness is None else staleness
-        if token in self._inactive:
-            if bound and (when_stale or self._when_stale) is WhenStale.ACCEPT_UNTIL_EXPIRY:
-                raise Refusal(RefusalReason.INACTIVE)
-            self._asked += 1
-            return True
         fresh = now - self._proof.at < bound  # before the view is read
         rev = _parse_rev(admitted[6].claims.get("rev"))
         view = feed.view
+        if token in self._inactive:
+            if rev is not None and view is not None and _is_dead(admitted, rev, view):
+                raise Refusal(RefusalReason.REVOKED)
+            return self._ask_again(bound, when_stale or self._when_stale)
         if rev is not None and view is not None:
             living = self._living
             # One that comes again is worth keeping among them.
@@ -228,6 +229,13 @@ class HybridVerifier:
             self._asked += 1
             return True
         return self._fall_back(when_stale or self._when_stale)
+
+    def _ask_again(self, bound: float, when_stale: WhenStale) -> bool:
+        """Only the issuer says that what it called inactive is not."""
+        if bound and when_stale is WhenStale.ACCEPT_UNTIL_EXPIRY:
+            raise Refusal(RefusalReason.INACTIVE)
+        self._asked += 1
+        return True
 
     def _fall_back(self, when_stale: WhenStale) -> bool:
         """What a route says of a view that is too old for it."""
@@ -258,3 +266,9 @@ def _parse_rev(value: object) -> int | None:
         if type(epoch) is int and type(number) is int and epoch >= 0 <= number < 1 << NUMBER_BITS:
             return epoch << NUMBER_BITS | number
     return None
+
+
+def _is_dead(admitted: Admitted, rev: int, view: RevocationView) -> bool:
+    """Whether the view knows a fact that has ended a token; nothing of it is kept."""
+    identifiers = {**admitted[6].claims, "kid": admitted[7]}
+    return view.find_killer(view.mark(Rev(0, 0), identifiers)._replace(rev=rev)) is not None
