@@ -68,9 +68,11 @@ def _split(uri: str) -> SplitResult:
         raise ValueError("a redirect URI is printable ASCII")
     try:
         parts = urlsplit(uri)
-        parts.port  # noqa: B018  it is parsed when it is asked for
+        port = parts.port
     except ValueError:
         raise ValueError("the redirect URI is malformed") from None
+    if port == 0:
+        raise ValueError("nobody listens at port 0 of a redirect URI")
     if not parts.scheme or parts.scheme in _FORBIDDEN_SCHEMES:
         raise ValueError("a redirect URI is absolute, and of a scheme that leads to the client")
     if "#" in uri or "\\" in uri or "@" in parts.netloc or "*" in uri:

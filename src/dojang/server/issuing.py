@@ -38,6 +38,16 @@ class Target(Struct, frozen=True, kw_only=True):
         return " ".join(self.scopes)
 
 
+def find_sign_in(client: Client) -> SignIn:
+    """What `client` may do for people. Raises `OAuthError(UNAUTHORIZED_CLIENT)` where that is
+    nothing."""
+    if client.sign_in is None:
+        raise OAuthError(
+            ErrorCode.UNAUTHORIZED_CLIENT, "People do not sign in here.", reason="not_for_people"
+        )
+    return client.sign_in
+
+
 def find_target(provider: Provider, grant: Grant, sign_in: SignIn, named: str | None) -> Target:
     """The resource that the client names of those of its grant; the API's where it names none, or
     else the userinfo endpoint. A scope that the client or the resource has lost since is gone

@@ -38,9 +38,8 @@ async def list_sessions(provider: Provider, actor: str, asked: ListSessions) -> 
     """A page of sessions, oldest first. `alive`: whether the person is still signed in there."""
     if not 1 <= asked.limit <= MOST_LISTED:
         raise invalid(f"limit: must be 1 to {MOST_LISTED}")
-    page = {"after": asked.after, "limit": asked.limit}
     if asked.username is None:
-        sessions = await provider.store.list_all(Session, **page)  # type: ignore[arg-type]
+        sessions = await provider.store.list_all(Session, after=asked.after, limit=asked.limit)
     else:
         account = await load_user(provider, asked.username)
         sessions = await provider.store.list_by(

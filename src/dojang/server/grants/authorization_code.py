@@ -12,7 +12,7 @@ from dojang.oauth.token import TokenRequest
 from dojang.server.authentication import AuthenticatedClient
 from dojang.server.ending import end_grant
 from dojang.server.handles import CODE, parse_handle
-from dojang.server.issuing import find_target, issue_for_grant
+from dojang.server.issuing import find_sign_in, find_target, issue_for_grant
 from dojang.server.live_grants import find_live_grant
 from dojang.server.model import AuditEvent, Position, RefreshRule
 from dojang.server.people import Code
@@ -35,11 +35,7 @@ async def grant_authorization_code(
 
     Raises `OAuthError` and `Unavailable`.
     """
-    sign_in = client.client.sign_in
-    if sign_in is None:
-        raise OAuthError(
-            ErrorCode.UNAUTHORIZED_CLIENT, "People do not sign in here.", reason="not_for_people"
-        )
+    sign_in = find_sign_in(client.client)
     code = await _find_code(provider, client, request)
     if code.used_at is not None:
         await _end_family(provider, code, now=int(now))

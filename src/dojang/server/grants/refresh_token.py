@@ -12,7 +12,7 @@ from dojang.oauth.token import TokenRequest
 from dojang.server.authentication import AuthenticatedClient
 from dojang.server.ending import end_grant
 from dojang.server.handles import REFRESH_TOKEN, Handle, parse_handle
-from dojang.server.issuing import Target, find_target, issue_for_grant
+from dojang.server.issuing import Target, find_sign_in, find_target, issue_for_grant
 from dojang.server.live_grants import find_live_grant
 from dojang.server.model import AuditEvent, Position, RefreshRule, SignIn
 from dojang.server.people import Grant, RefreshToken
@@ -42,11 +42,7 @@ async def grant_refresh_token(
 
     Raises `OAuthError` and `Unavailable`.
     """
-    sign_in = client.client.sign_in
-    if sign_in is None:
-        raise OAuthError(
-            ErrorCode.UNAUTHORIZED_CLIENT, "People do not sign in here.", reason="not_for_people"
-        )
+    sign_in = find_sign_in(client.client)
     if sign_in.refresh is RefreshRule.NONE:
         raise _refuse("refreshes_no_more")
     shown = await _find_token(provider, client, request)
