@@ -25,6 +25,31 @@ OPENID: Final = "openid"
 OFFLINE_ACCESS: Final = "offline_access"
 
 
+# Whatever else comes is passed over (RFC 6749 §3.1), and not kept.
+PARAMETERS: Final = frozenset(
+    {
+        "acr_values",
+        "claims",
+        "client_id",
+        "code_challenge",
+        "code_challenge_method",
+        "id_token_hint",
+        "login_hint",
+        "max_age",
+        "nonce",
+        "prompt",
+        "redirect_uri",
+        "request_uri",
+        "resource",
+        "response_mode",
+        "response_type",
+        "scope",
+        "state",
+        "ui_locales",
+    }
+)
+
+
 class Prompt(StrEnum):
     """What the person is to be shown (OpenID Connect Core §3.1.2.1)."""
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dojang.jose import base64url
+from dojang.oauth.authorization import PARAMETERS
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.redirects import RedirectTarget
 from dojang.server.accounts import Proven
@@ -120,7 +121,7 @@ async def begin_authorization(
             interaction_id=new_id(int(now * 1000)),
             digest=browser.digest,
             client_id=addressed.client.client_id,
-            parameters=dict(parameters),
+            parameters={name: value for name, value in parameters.items() if name in PARAMETERS},
             created_at=int(now),
             expires_at=int(now) + LIFETIME,
             pushed=pushed.request_id if pushed else None,

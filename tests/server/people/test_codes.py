@@ -237,3 +237,10 @@ def test_what_the_client_may_not_have_is_refused(
 def test_what_nobody_knows_is_passed_over(world: World) -> None:
     tokens = world.get_tokens(scope="openid unheard-of", unheard_of="1")
     assert tokens["scope"] == "openid"
+
+
+@pytest.mark.proves("C33")
+def test_what_nobody_knows_is_not_kept(world: World) -> None:
+    asked = world.ask(unheard_of="x" * 5000, client_secret="hush")
+    assert isinstance(asked, PersonAsked)
+    assert not {"unheard_of", "client_secret"} & asked.interaction.parameters.keys()

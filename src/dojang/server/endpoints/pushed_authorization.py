@@ -3,8 +3,9 @@ before any browser carries it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from dojang.oauth.authorization import PARAMETERS
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import Request, Response, build_json, parse_form
 from dojang.server.authentication import authenticate_client
@@ -16,9 +17,6 @@ from dojang.server.refusals import refusing
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
-
-# They prove who the client is, and are no part of what it asks.
-_CREDENTIALS: Final = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
 
 
 @refusing("par")
@@ -32,7 +30,7 @@ async def push_authorization(provider: Provider, request: Request) -> Response:
         raise OAuthError(
             ErrorCode.INVALID_REQUEST, "A pushed request has no request_uri.", reason="request_uri"
         )
-    parameters = {name: value for name, value in form.items() if name not in _CREDENTIALS}
+    parameters = {name: value for name, value in form.items() if name in PARAMETERS}
     parameters["client_id"] = client.client_id
     check_authorization(provider, await find_target(provider, parameters, pushed=True))
     request_uri = make_request_uri()
