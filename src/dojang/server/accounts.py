@@ -20,11 +20,14 @@ class Profile(Struct, frozen=True, kw_only=True):
 
 
 class Proven(Struct, frozen=True, kw_only=True):
-    """Somebody who proved who they are, and how (`amr`, RFC 8176). `holds` are preconditions of
-    what is written on the strength of it."""
+    """Somebody who proved who they are, and how (`amr`, RFC 8176; `acr`, OpenID Connect Core §2).
+    `auth_time` is when, if not now (seconds since 1970). `holds` are preconditions of what is
+    written on the strength of it."""
 
     account_id: str
     amr: tuple[str, ...]
+    acr: str | None = None
+    auth_time: int | None = None
     holds: Sequence[Change] = ()
 
 

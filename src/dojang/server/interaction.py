@@ -26,23 +26,17 @@ from dojang.server.authorizing import (
     check_authorization,
     find_target,
 )
-from dojang.server.checks.next_step import (
-    PASSWORD_ACR,
-    Person,
-    Situation,
-    Step,
-    find_next_step,
-)
-from dojang.server.ending import plan_session_end
+from dojang.server.checks.next_step import Person, Situation, Step, find_next_step
 from dojang.server.granting import grant_code, widen_consent
 from dojang.server.handles import NewHandle
 from dojang.server.id_token_hints import find_hinted_subject
 from dojang.server.ids import new_id
-from dojang.server.model import AuditEvent
 from dojang.server.people import Consent, Interaction, Session
 from dojang.server.ports import Change, Drop, Put
 from dojang.server.pushed_requests import find_pushed, plan_use
-from dojang.server.sessions import Begun, begin_session, find_session, renew_session
+from dojang.server.sessions import find_session
+from dojang.server.signing_in import enter
+from dojang.server.vouching import find_interaction_address, take_ticket
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -163,47 +157,62 @@ async def sign_in(
     proven = await provider.accounts.authenticate(username, password, network=browser.network)
     if proven is None:
         return PersonAsked(step=Step.SIGN_IN, interaction=interaction, checked=checked, failed=True)
-    now = provider.clock.now()
-    begun, ended = await replace_session(provider, browser, proven, now=now)
-    session = begun.session
-    signed_in = replace(
-        interaction,
-        session_id=session.session_id,
-        signed_in_at=session.auth_time,
-        version=interaction.version + 1,
+    return await _enter(provider, browser, interaction, checked, proven)
+
+
+async def come_back(
+    provider: Provider, interaction_id: str, browser: Browser, *, ticket: str
+) -> Outcome:
+    """The browser comes from the application's sign-in page. Raises `InteractionOver`, `BadTicket`
+    and `Unavailable`."""
+    interaction, checked = await _load(
+        provider, interaction_id, browser, now=int(provider.clock.now())
     )
-    event = AuditEvent(
-        at=int(now),
-        actor=proven.account_id,
-        action="account.sign_in",
-        target=proven.account_id,
-        detail={"client": interaction.client_id, "network": browser.network},
+    return_to = find_interaction_address(provider, interaction_id)
+    proven = await take_ticket(provider, ticket, return_to=return_to)
+    outcome = await _enter(provider, browser, interaction, checked, proven)
+    if isinstance(outcome, PersonAsked) and outcome.step is Step.SIGN_IN:
+        stale = OAuthError(
+            ErrorCode.LOGIN_REQUIRED,
+            "The sign-in page did not ask the person anew.",
+            reason="not_asked_anew",
+        )
+        ended = await _end(provider, checked, outcome.interaction, stale)
+        return replace(ended, session=outcome.session)
+    return outcome
+
+
+async def _enter(
+    provider: Provider,
+    browser: Browser,
+    interaction: Interaction,
+    checked: CheckedAuthorization,
+    proven: Proven,
+) -> Outcome:
+    """On from a sign-in, which counts as one for this request unless it was before it."""
+    earlier = proven.auth_time is not None and proven.auth_time < interaction.created_at
+
+    def sign(session: Session) -> Interaction:
+        return replace(
+            interaction,
+            session_id=session.session_id,
+            signed_in_at=None if earlier else session.auth_time,
+            version=interaction.version + 1,
+        )
+
+    begun = await enter(
+        provider,
+        browser,
+        proven,
+        client_id=interaction.client_id,
+        besides=lambda session: [Put(sign(session))],
     )
-    await provider.store.commit([*proven.holds, *ended, Put(session), Put(signed_in), event])
+    signed_in, now = sign(begun.session), provider.clock.now()
     try:
-        outcome = await _advance(provider, checked, signed_in, session, now=now)
+        outcome = await _advance(provider, checked, signed_in, begun.session, now=now)
     except OAuthError as error:
         outcome = await _end(provider, checked, signed_in, error)
     return replace(outcome, session=begun.handle)
-
-
-async def replace_session(
-    provider: Provider, browser: Browser, proven: Proven, *, now: float
-) -> tuple[Begun, list[Change]]:
-    """The session of who has just signed in, and an end to anybody else's in this browser."""
-    present = await find_session(provider, browser.session, now=int(now))
-    if present is not None and present.account_id == proven.account_id:
-        return renew_session(present, amr=proven.amr, acr=PASSWORD_ACR, now=now), []
-    begun = begin_session(
-        proven.account_id,
-        amr=proven.amr,
-        acr=PASSWORD_ACR,
-        agent=browser.agent,
-        network=browser.network,
-        now=now,
-    )
-    ended = await plan_session_end(provider, present, now=int(now)) if present else []
-    return begun, ended
 
 
 async def answer_consent(

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from dojang.clock import Clock
 from dojang.server.accounts import Profile, Proven, TooManyAttempts
+from dojang.server.checks.next_step import PASSWORD_ACR
 from dojang.server.model import AuditEvent
 from dojang.server.passwords import Passwords
 from dojang.server.people import Account, Attempts, SignInName
@@ -72,7 +73,9 @@ class KeptAccounts:
             return None
         await self._take_back(of_name)
         await self._take_back(from_network)
-        return Proven(account_id=account.account_id, amr=("pwd",), holds=(Hold(account),))
+        return Proven(
+            account_id=account.account_id, amr=("pwd",), acr=PASSWORD_ACR, holds=(Hold(account),)
+        )
 
     async def _count(self, subject: str, *, most: int, now: int) -> bool:
         """Count an attempt before it is made, so that many at once are not more than one after the

@@ -14,14 +14,16 @@ from msgspec.structs import replace
 from dojang.server.accounts import Profile
 from dojang.server.ending import end_account, end_consent, plan_grant_end, plan_session_end
 from dojang.server.handles import NewHandle
-from dojang.server.interaction import Browser, check_form_key, replace_session
+from dojang.server.interaction import Browser, check_form_key
 from dojang.server.kept_accounts import KeptAccounts
 from dojang.server.model import AuditEvent, Client
 from dojang.server.owned import load_owned
 from dojang.server.passwords import check_new_password
 from dojang.server.people import Account, Consent, Grant, Session
-from dojang.server.ports import Change, Put
+from dojang.server.ports import Change
 from dojang.server.sessions import find_session, is_alive
+from dojang.server.signing_in import enter
+from dojang.server.vouching import find_account_address, take_ticket
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -79,17 +81,19 @@ async def sign_in_to_account(
     proven = await provider.accounts.authenticate(username, password, network=browser.network)
     if proven is None:
         return None
-    now = provider.clock.now()
-    begun, ended = await replace_session(provider, browser, proven, now=now)
-    event = AuditEvent(
-        at=int(now),
-        actor=proven.account_id,
-        action="account.sign_in",
-        target=proven.account_id,
-        detail={"network": browser.network},
-    )
-    await provider.store.commit([*proven.holds, *ended, Put(begun.session), event])
-    return begun.handle
+    return (await enter(provider, browser, proven)).handle
+
+
+async def come_back_to_account(
+    provider: Provider, browser: Browser, *, form_key: str, ticket: str
+) -> NewHandle:
+    """The handle of a new session, for whom the application vouches.
+
+    Raises `BadForm`, `BadTicket`, `Conflict` and `Unavailable`."""
+    check_form_key(browser, FORM, form_key)
+    return_to = find_account_address(provider, form_key)
+    proven = await take_ticket(provider, ticket, return_to=return_to)
+    return (await enter(provider, browser, proven)).handle
 
 
 async def load_overview(provider: Provider, person: SignedIn) -> Overview:

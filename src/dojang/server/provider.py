@@ -56,7 +56,7 @@ class Provider:
 
     `counters` are plain counts for the metrics page: (name, label, value, …) to number.
     `changing` lets one operation of this node plan and commit at a time. `feed` is what followers
-    ask.
+    ask. `sign_in_page` is the path of the application's own (`server.vouching`), if it has one.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Provider:
         offload: Offload = run_inline,
         schedule: Schedule = DEFAULT_SCHEDULE,
         accounts: Accounts | None = None,
+        sign_in_page: str | None = None,
     ) -> None:
         check_issuer_setting(issuer)
         self.issuer: Final = issuer
@@ -80,6 +81,7 @@ class Provider:
         self.schedule: Final = schedule
         self.subjects: Final = Subjects(encryption_key.secret)
         self.accounts: Accounts = accounts or KeptAccounts(store, clock, Passwords(offload))
+        self.sign_in_page: Final = sign_in_page
         self._userinfo: Final = Resource(
             identifier=self.userinfo_audience,
             scopes=tuple(SCOPES),
@@ -103,6 +105,7 @@ class Provider:
         offload: Offload = run_inline,
         schedule: Schedule = DEFAULT_SCHEDULE,
         accounts: Accounts | None = None,
+        sign_in_page: str | None = None,
     ) -> Self:
         """A provider on a store that `initialise` has filled. `key_encryption_key` is 32 bytes.
 
@@ -118,6 +121,7 @@ class Provider:
             offload=offload,
             schedule=schedule,
             accounts=accounts,
+            sign_in_page=sign_in_page,
         )
         await provider.state.reach_barrier()
         if not provider.state.keys.records:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from dojang.server.accounts import Proven
 from dojang.server.handles import SESSION, NewHandle, new_handle, new_secret, parse_handle
 from dojang.server.people import Session
 
@@ -39,19 +40,17 @@ class Begun(NamedTuple):
     handle: NewHandle
 
 
-def begin_session(
-    account_id: str, *, amr: tuple[str, ...], acr: str, agent: str, network: str, now: float
-) -> Begun:
+def begin_session(proven: Proven, *, agent: str, network: str, now: float) -> Begun:
     """A new one, under a new id, whatever the browser brought (C41)."""
     handle = new_handle(SESSION, now=now)
     at = int(now)
     session = Session(
         session_id=handle.identifier,
         digest=handle.digest,
-        account_id=account_id,
-        auth_time=at,
-        amr=amr,
-        acr=acr,
+        account_id=proven.account_id,
+        auth_time=at if proven.auth_time is None else proven.auth_time,
+        amr=proven.amr,
+        acr=proven.acr,
         agent=agent[:LONGEST_AGENT],
         network=network,
         created_at=at,
@@ -60,7 +59,7 @@ def begin_session(
     return Begun(session, handle)
 
 
-def renew_session(session: Session, *, amr: tuple[str, ...], acr: str, now: float) -> Begun:
+def renew_session(session: Session, proven: Proven, *, now: float) -> Begun:
     """The same session, whose person has proven again who they are. Its cookie is another from now
     on (C41); its clients know it by the same `sid`."""
     handle = new_secret(SESSION, session.session_id)
@@ -68,9 +67,9 @@ def renew_session(session: Session, *, amr: tuple[str, ...], acr: str, now: floa
     renewed = replace(
         session,
         digest=handle.digest,
-        auth_time=at,
-        amr=amr,
-        acr=acr,
+        auth_time=at if proven.auth_time is None else proven.auth_time,
+        amr=proven.amr,
+        acr=proven.acr,
         expires_at=at + LIFETIME,
         version=session.version + 1,
     )

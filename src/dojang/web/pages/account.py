@@ -14,6 +14,7 @@ from dojang.server.own_account import (
     SignedIn,
     WrongPassword,
     change_password,
+    come_back_to_account,
     end_session,
     find_person,
     load_overview,
@@ -24,6 +25,7 @@ from dojang.server.own_account import (
 from dojang.server.passwords import LONGEST, SHORTEST, BadPassword
 from dojang.server.paths import ACCOUNT
 from dojang.server.ports import Conflict
+from dojang.server.vouching import TICKET, build_page_address, find_account_address
 from dojang.web.pages.site import Site, Visit
 
 TRIES: Final = 5  # of a change, where somebody else changes the same at once
@@ -38,7 +40,12 @@ async def show_account(site: Site, visit: Visit, in_path: Mapping[str, str]) -> 
     query = visit.read_query()
     done = query.get("done")
     notice = done if done in NOTICES else None
+    if TICKET in query:
+        return await _come_back(site, visit, query)
     person = await find_person(site.provider, visit.browser)
+    page = site.provider.sign_in_page
+    if person is None and page is not None:
+        return _lead_to_page(site, visit, page) if notice is None else _draw_signed_out(site, visit)
     if person is None:
         return _draw_sign_in(site, visit, notice=notice)
     return await _draw_account(site, visit, person, notice=notice)
@@ -48,7 +55,7 @@ async def change_account(site: Site, visit: Visit, in_path: Mapping[str, str]) -
     """One of the page's forms."""
     site.check_own_page(visit)
     form = visit.read_form()
-    if form.get("action") == "sign_in":
+    if form.get("action") == "sign_in" and site.provider.sign_in_page is None:
         return await _sign_in(site, visit, form)
     person = await find_person(site.provider, visit.browser)
     if person is None:  # it ended meanwhile: the page asks to sign in
@@ -89,6 +96,27 @@ async def _sign_in(site: Site, visit: Visit, form: Mapping[str, str]) -> Respons
     if handle is None:
         return _draw_sign_in(site, visit, username=username, failed=True)
     return _lead_back(site, None, site.cookies.keep_session(handle.text))
+
+
+async def _come_back(site: Site, visit: Visit, query: Mapping[str, str]) -> Response:
+    form_key, ticket = query.get("form_key", ""), query[TICKET]
+    handle = await come_back_to_account(
+        site.provider, visit.browser, form_key=form_key, ticket=ticket
+    )
+    return _lead_back(site, None, site.cookies.keep_session(handle.text))
+
+
+def _lead_to_page(site: Site, visit: Visit, page: str) -> Response:
+    """To the application's own sign-in page."""
+    return_to = find_account_address(site.provider, visit.browser.make_form_key(FORM))
+    address = build_page_address(page, return_to, anew=False, login_hint=None)
+    return site.artist.lead(address, *visit.own)
+
+
+def _draw_signed_out(site: Site, visit: Visit) -> Response:
+    return site.artist.draw(
+        "signed_out.html", visit.language, own=visit.own, account=site.artist.base + ACCOUNT
+    )
 
 
 async def _change_password(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
+from dojang.oauth.authorization import Prompt
 from dojang.oauth.http import Request, Response, parse_form, parse_parameters
 from dojang.oauth.redirects import ResponseMode, build_location
 from dojang.server.checks.next_step import Step
@@ -16,11 +17,13 @@ from dojang.server.interaction import (
     Redirected,
     answer_consent,
     begin_authorization,
+    come_back,
     resume,
     sign_in,
 )
 from dojang.server.paths import AUTHORIZATION, INTERACTION
 from dojang.server.ports import Conflict
+from dojang.server.vouching import TICKET, build_page_address, find_interaction_address
 from dojang.web.pages.asking import draw_question
 from dojang.web.pages.site import Site, Visit
 
@@ -69,12 +72,21 @@ async def interact(site: Site, visit: Visit, in_path: Mapping[str, str]) -> Resp
     if posted:
         site.check_own_page(visit)
         form = visit.read_form()
+    ticket = None if posted else visit.read_query().get(TICKET)
     try:
-        outcome = await _take_form(site, visit, interaction_id, form)
+        if ticket is not None:
+            outcome = await come_back(site.provider, interaction_id, visit.browser, ticket=ticket)
+        else:
+            outcome = await _take_form(site, visit, interaction_id, form)
     except Conflict:  # another tab was first
         outcome = await resume(site.provider, interaction_id, visit.browser)
     if isinstance(outcome, Redirected):
         return _lead_to_client(site, visit, outcome)
+    if ticket is not None:
+        return site.artist.lead(_find_path(site, outcome), *_keep_session(site, outcome))
+    page = site.provider.sign_in_page
+    if outcome.step is Step.SIGN_IN and page is not None:
+        return _lead_to_page(site, page, outcome, switching=form.get("action") == "switch")
     if posted and not outcome.failed and form.get("action") != "switch":
         return site.artist.lead(_find_path(site, outcome), *_keep_session(site, outcome))
     username = form.get("username") if outcome.failed else None
@@ -87,7 +99,7 @@ async def _take_form(
     provider, browser = site.provider, visit.browser
     form_key = form.get("form_key", "")
     match form.get("action"):
-        case "sign_in":
+        case "sign_in" if provider.sign_in_page is None:
             return await sign_in(
                 provider,
                 interaction_id,
@@ -114,6 +126,26 @@ async def _ask_who_else(site: Site, visit: Visit, interaction_id: str) -> Outcom
             step=Step.SIGN_IN, interaction=outcome.interaction, checked=outcome.checked
         )
     return outcome
+
+
+def _lead_to_page(site: Site, page: str, asked: PersonAsked, *, switching: bool) -> Response:
+    """To the application's own sign-in page."""
+    request = asked.checked.request
+    anew = (
+        switching
+        or bool(request.prompts & {Prompt.LOGIN, Prompt.SELECT_ACCOUNT})
+        or asked.checked.max_age is not None
+        or request.id_token_hint is not None
+    )
+    return site.artist.lead(
+        build_page_address(
+            page,
+            find_interaction_address(site.provider, asked.interaction.interaction_id),
+            anew=anew,
+            login_hint=request.login_hint,
+            ui_locales=request.ui_locales,
+        )
+    )
 
 
 def _find_path(site: Site, asked: PersonAsked) -> str:

@@ -12,6 +12,7 @@ from dojang.oauth.http import Request, Response, parse_form, parse_parameters
 from dojang.server.accounts import TooManyAttempts
 from dojang.server.interaction import BadForm, Browser, InteractionOver
 from dojang.server.ports import Conflict
+from dojang.server.vouching import BadTicket
 from dojang.web.failures import Failures
 from dojang.web.pages.cookies import Cookies, Header
 from dojang.web.pages.drawing import Artist
@@ -34,6 +35,7 @@ _REASONS: Final = {
 _OUTCOMES: Final[Mapping[type[Exception], str]] = {
     InteractionOver: "interaction_over",
     BadForm: "bad_form",
+    BadTicket: "bad_ticket",
     TooManyAttempts: "too_many_attempts",
     Conflict: "conflict",
     Unavailable: "unavailable",
@@ -145,7 +147,7 @@ class Site:
         if isinstance(error, OAuthError):
             kind = _REASONS.get(error.reason, "request")
             return self.draw_error(language, kind, error.description, status=400)
-        if isinstance(error, InteractionOver):
+        if isinstance(error, InteractionOver | BadTicket):
             return self.draw_error(language, "over", "sign-in expired", status=400)
         if isinstance(error, BadForm):
             return self.draw_error(language, "form", "invalid form", status=403)
