@@ -14,6 +14,7 @@ from dojang.clock import SYSTEM_CLOCK, Clock
 from dojang.fetch import AsyncHttpTransport, AsyncTransport
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
+from dojang.server.accounts import Accounts
 from dojang.server.config import Config, Keys, parse_address, parse_encryption_key
 from dojang.server.epochs import plan_failover
 from dojang.server.key_plans import Schedule
@@ -39,8 +40,15 @@ _log: Final = logging.getLogger("dojang")
 
 
 @asynccontextmanager
-async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[Provider]:
-    """The authorization server that `config` describes, over its store, closed at the end.
+async def open_provider(
+    config: Config,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    accounts: Accounts | None = None,
+    sign_in_page: str | None = None,
+) -> AsyncIterator[Provider]:
+    """The authorization server that `config` describes, over its store, closed at the end. People
+    are those of `accounts`, or its own; they sign in on `sign_in_page`, or on its own pages.
 
     Raises `BadEncryptionKey`, and what `open_store`, `keep_witness` and `Provider.start` raise.
     """
@@ -64,6 +72,8 @@ async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> Async
                 key_encryption_key=encryption_key,
                 offload=asyncio.to_thread,
                 schedule=build_schedule(config.keys),
+                accounts=accounts,
+                sign_in_page=sign_in_page,
             )
     finally:
         await store.close()
@@ -130,21 +140,27 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
                 parse_address(config.listen.management), management, MANAGEMENT_RESERVE
             ),
         ]
-        transport = AsyncHttpTransport()
-        chores = [
-            asyncio.create_task(_repeat("maintenance", provider.maintain, MAINTENANCE_SECONDS)),
-            asyncio.create_task(_repeat("tending", partial(_tend, provider), TENDING_SECONDS)),
-            asyncio.create_task(
-                _repeat("logout", partial(_tell, provider, transport), TENDING_SECONDS)
-            ),
-        ]
-        try:
+        async with keep_up(provider):
             await serving.serve(listeners, service, started=started, stopping=provider.feed.close)
-        finally:
-            for chore in chores:
-                chore.cancel()
-            await asyncio.gather(*chores, return_exceptions=True)
-            await transport.aclose()
+
+
+@asynccontextmanager
+async def keep_up(provider: Provider) -> AsyncIterator[None]:
+    """Do what is to be done from time to time, until the end."""
+    transport = AsyncHttpTransport()
+    tell = partial(_tell, provider, transport)
+    chores = [
+        asyncio.create_task(_repeat("maintenance", provider.maintain, MAINTENANCE_SECONDS)),
+        asyncio.create_task(_repeat("tending", partial(_tend, provider), TENDING_SECONDS)),
+        asyncio.create_task(_repeat("logout", tell, TENDING_SECONDS)),
+    ]
+    try:
+        yield
+    finally:
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
+        await transport.aclose()
 
 
 async def _tend(provider: Provider) -> None:

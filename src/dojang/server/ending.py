@@ -138,12 +138,28 @@ def _is_other(grant: Grant, spare: str | None) -> bool:
     return spare is None or grant.session_id != spare
 
 
+async def end_guest(provider: Provider, account_id: str) -> bool:
+    """The end of every session and grant of a person whom the application keeps, whatever begins
+    meanwhile; False where there was none. Raises `Conflict` and `Unavailable`."""
+    found = False
+    for attempt in range(ATTEMPTS):
+        now = int(provider.clock.now())
+        changes: list[Change] = []
+        async for session in load_owned(provider.store, Session, "account_id", account_id):
+            changes += await plan_session_end(provider, session, now=now)
+        if not changes:
+            break
+        found = True
+        await _try(provider, changes, last=attempt == ATTEMPTS - 1)
+    return await end_grants(provider, "account_id", account_id, ends=lambda _: True) or found
+
+
 async def end_grants(
     provider: Provider, owner: str, identifier: str, *, ends: Callable[[Grant], bool]
-) -> None:
+) -> bool:
     """End the grants of an owner, some at a time, until none is left: those too that began in the
-    meantime. Raises `Unavailable`."""
-    together = TOGETHER
+    meantime; False where there was none. Raises `Unavailable`."""
+    together, found = TOGETHER, False
     while True:
         alive = [
             grant
@@ -151,7 +167,8 @@ async def end_grants(
             if grant.ended_at is None and ends(grant)
         ]
         if not alive:
-            return
+            return found
+        found = True
         now = int(provider.clock.now())
         for first in range(0, len(alive), together):
             part = alive[first : first + together]

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dojang.jose import base64url
 from dojang.oauth.authorization import PARAMETERS
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.redirects import RedirectTarget
@@ -26,6 +24,7 @@ from dojang.server.authorizing import (
     check_authorization,
     find_target,
 )
+from dojang.server.browsers import Browser, check_form_key
 from dojang.server.checks.next_step import Person, Situation, Step, find_next_step
 from dojang.server.granting import grant_code, widen_consent
 from dojang.server.handles import NewHandle
@@ -42,27 +41,6 @@ if TYPE_CHECKING:
     from dojang.server.provider import Provider
 
 LIFETIME: Final = 1800  # seconds for a person to go through the pages
-
-
-class Browser(Struct, frozen=True, kw_only=True):
-    """What a browser shows of itself: `secret` are the 32 bytes of its own cookie, `session` its
-    session's. `network` is where it connects from."""
-
-    secret: bytes
-    session: str | None = None
-    agent: str = ""
-    network: str = ""
-
-    @property
-    def digest(self) -> bytes:
-        """What is kept of `secret`."""
-        return sha256(self.secret).digest()
-
-    def make_form_key(self, purpose: str) -> str:
-        """What every form of this browser carries for an interaction, or for what else `purpose`
-        names (C41): nobody else can make it."""
-        digest = hmac.digest(self.secret, b"dojang form " + purpose.encode(), "sha256")
-        return base64url.encode(digest)
 
 
 class Redirected(Struct, frozen=True, kw_only=True):
@@ -91,10 +69,6 @@ Outcome: TypeAlias = Redirected | PersonAsked
 
 class InteractionOver(Exception):
     """The interaction is not there, is another browser's, or took too long."""
-
-
-class BadForm(Exception):
-    """The form was not made for this browser (C41)."""
 
 
 async def begin_authorization(
@@ -252,13 +226,6 @@ async def _load(
         return interaction, check_authorization(provider, addressed)
     except OAuthError:
         raise InteractionOver from None
-
-
-def check_form_key(browser: Browser, purpose: str, form_key: str) -> None:
-    """Raises `BadForm` unless the form was made for this browser, and for `purpose`."""
-    expected = browser.make_form_key(purpose)
-    if not hmac.compare_digest(expected.encode(), form_key.encode("utf-8", "replace")):
-        raise BadForm
 
 
 async def _advance(

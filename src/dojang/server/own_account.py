@@ -12,15 +12,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dojang.server.accounts import Profile
-from dojang.server.ending import end_account, end_consent, plan_grant_end, plan_session_end
+from dojang.server.browsers import Browser, check_form_key
+from dojang.server.ending import end_account, end_consent, end_guest, plan_session_end
 from dojang.server.handles import NewHandle
-from dojang.server.interaction import Browser, check_form_key
 from dojang.server.kept_accounts import KeptAccounts
 from dojang.server.model import AuditEvent, Client
 from dojang.server.owned import load_owned
 from dojang.server.passwords import check_new_password
-from dojang.server.people import Account, Consent, Grant, Session
-from dojang.server.ports import Change
+from dojang.server.people import Account, Consent, Session
 from dojang.server.sessions import find_session, is_alive
 from dojang.server.signing_in import enter
 from dojang.server.vouching import find_account_address, take_ticket
@@ -144,13 +143,8 @@ async def sign_out_everywhere(provider: Provider, person: SignedIn) -> None:
     if isinstance(provider.accounts, KeptAccounts):
         await end_account(provider, account_id, lambda account: account, besides=lambda _: [event])
         return
-    changes: list[Change] = [event]
-    async for session in load_owned(provider.store, Session, "account_id", account_id):
-        changes += await plan_session_end(provider, session, now=now)
-    async for grant in load_owned(provider.store, Grant, "account_id", account_id):
-        if grant.session_id is None:
-            changes += plan_grant_end(grant, now=now)
-    await provider.store.commit(changes)
+    await end_guest(provider, account_id)
+    await provider.store.commit([event])
 
 
 async def change_password(

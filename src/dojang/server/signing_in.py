@@ -13,7 +13,7 @@ from dojang.server.ports import Change, Put
 from dojang.server.sessions import Begun, begin_session, find_session, renew_session
 
 if TYPE_CHECKING:
-    from dojang.server.interaction import Browser
+    from dojang.server.browsers import Browser
     from dojang.server.provider import Provider
 
 
@@ -42,9 +42,7 @@ async def enter(
         detail={**client, "network": browser.network},
     )
     session = begun.session
-    await provider.store.commit(
-        [*proven.holds, *ended, Put(session), *besides(session), event]
-    )
+    await provider.store.commit([*proven.holds, *ended, Put(session), *besides(session), event])
     return begun
 
 

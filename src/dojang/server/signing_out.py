@@ -19,9 +19,9 @@ from dojang.oauth.redirects import (
     build_location,
     check_redirect_uri,
 )
+from dojang.server.browsers import Browser, check_form_key
 from dojang.server.ending import plan_session_end
 from dojang.server.id_token_hints import parse_id_token_hint
-from dojang.server.interaction import Browser, check_form_key
 from dojang.server.model import AuditEvent, Client
 from dojang.server.people import Session
 from dojang.server.sessions import find_session

@@ -143,4 +143,3 @@ def _check_address(provider: Provider, return_to: str) -> None:
     account = rest.startswith(f"{ACCOUNT}?form_key=") and "&" not in rest and "#" not in rest
     if rest == return_to or not (interaction or account):
         raise NotOurAddress(return_to)
-

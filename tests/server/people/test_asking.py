@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dojang.server.browsers import BadForm, Browser
 from dojang.server.checks.next_step import Step
 from dojang.server.interaction import (
-    BadForm,
-    Browser,
     InteractionOver,
     Outcome,
     PersonAsked,

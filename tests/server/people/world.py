@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from dojang.oauth.http import Response
 from dojang.oauth.pkce import build_challenge
+from dojang.server.browsers import Browser
 from dojang.server.interaction import (
-    Browser,
     Outcome,
     PersonAsked,
     Redirected,

@@ -12,11 +12,13 @@ from dojang.server.admin.errors import check_text, invalid
 from dojang.server.ending import (
     end_account,
     end_grants,
+    end_guest,
     plan_fact,
     plan_grant_end,
     plan_session_end,
 )
 from dojang.server.epochs import SIGNED_IN
+from dojang.server.kept_accounts import KeptAccounts
 from dojang.server.model import AuditEvent
 from dojang.server.people import Grant, Session
 from dojang.server.ports import Change, DropAll
@@ -100,14 +102,19 @@ async def revoke_session(provider: Provider, actor: str, asked: RevokeSession) -
 
 
 async def revoke_account(provider: Provider, actor: str, asked: RevokeAccount) -> dict[str, Any]:
-    """Revoke every token about a subject, whichever client holds it; a person of this server is
-    signed out everywhere. `known`: whether `subject` is the account_id of one; a pairwise name
-    is not."""
-    ended = await end_account(
-        provider, asked.subject, lambda account: account, besides=lambda _: []
-    )
+    """Revoke every token about a subject, whichever client holds it, and sign the person out
+    everywhere. `known`: whether `subject` is the account_id of a person of this server, or of one
+    of the application's who was signed in; a pairwise name is not."""
+    check_text("subject", asked.subject, most=255)
+    if isinstance(provider.accounts, KeptAccounts):
+        ended = await end_account(
+            provider, asked.subject, lambda account: account, besides=lambda _: []
+        )
+        known = ended is not None
+    else:
+        known = await end_guest(provider, asked.subject)
     answer = await _append(provider, actor, FactKind.ACCOUNT, asked.subject)
-    return answer | {"known": ended is not None}
+    return answer | {"known": known}
 
 
 async def revoke_everything(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import Response
-from dojang.server.interaction import check_form_key
+from dojang.server.browsers import check_form_key
 from dojang.server.own_account import (
     FORM,
     SignedIn,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from dojang.oauth.http import Request
-from dojang.server.interaction import BadForm
+from dojang.server.browsers import BadForm
 
 
 def check_own_page(request: Request, issuer: str) -> None:

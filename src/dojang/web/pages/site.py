@@ -10,7 +10,8 @@ from msgspec import Struct
 from dojang.oauth.errors import OAuthError, Unavailable
 from dojang.oauth.http import Request, Response, parse_form, parse_parameters
 from dojang.server.accounts import TooManyAttempts
-from dojang.server.interaction import BadForm, Browser, InteractionOver
+from dojang.server.browsers import BadForm, Browser
+from dojang.server.interaction import InteractionOver
 from dojang.server.ports import Conflict
 from dojang.server.vouching import BadTicket
 from dojang.web.failures import Failures
