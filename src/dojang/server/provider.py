@@ -81,7 +81,7 @@ class Provider:
         self.schedule: Final = schedule
         self.subjects: Final = Subjects(encryption_key.secret)
         self.accounts: Accounts = accounts or KeptAccounts(store, clock, Passwords(offload))
-        self.sign_in_page: Final = sign_in_page
+        self.sign_in_page = sign_in_page
         self._userinfo: Final = Resource(
             identifier=self.userinfo_audience,
             scopes=tuple(SCOPES),

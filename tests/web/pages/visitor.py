@@ -147,10 +147,15 @@ class Visitor:
         assert forms, page.html
         return forms[0]
 
+    def _leaves(self, location: str) -> bool:
+        """Whether it is a page of the application that the server is part of."""
+        page = self.issuer.provider.sign_in_page
+        return page is not None and location.startswith(page)
+
     def _follow(self, page: Page) -> Page:
         for _ in range(5):
             location = page.location
-            if location is None or not location.startswith("/"):
+            if location is None or not location.startswith("/") or self._leaves(location):
                 return page
             page = self.send("GET", location)
         raise AssertionError(page.headers)
