@@ -60,6 +60,8 @@ class ServerMetadata:
     authorization_response_iss_parameter_supported: bool | None = None
     backchannel_logout_supported: bool | None = None
     backchannel_logout_session_supported: bool | None = None
+    frontchannel_logout_supported: bool | None = None
+    frontchannel_logout_session_supported: bool | None = None
     service_documentation: str | None = None
     dojang_feed_endpoint: str | None = None
 
@@ -74,6 +76,8 @@ _FLAGS: Final = (
     "authorization_response_iss_parameter_supported",
     "backchannel_logout_supported",
     "backchannel_logout_session_supported",
+    "frontchannel_logout_supported",
+    "frontchannel_logout_session_supported",
 )
 _LISTS: Final = tuple(
     field.name

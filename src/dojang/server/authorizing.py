@@ -19,7 +19,7 @@ from dojang.oauth.authorization import (
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.redirects import BadRedirectUri, RedirectTarget, check_redirect_uri
 from dojang.server.checks.authorization import Wanted, check_pkce, check_wanted
-from dojang.server.model import Client, SignIn
+from dojang.server.model import ApplicationType, Client, SignIn
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -34,6 +34,13 @@ class Addressed(Struct, frozen=True, kw_only=True):
     target: RedirectTarget
     parameters: Mapping[str, str]
     pushed: bool = False
+
+    @property
+    def imitable(self) -> bool:
+        """Whether other software on the person's device could have sent this (RFC 8252 §8.6): the
+        client keeps no secret, and anybody may listen where the answer goes."""
+        native = self.sign_in.application_type is ApplicationType.NATIVE
+        return self.sign_in.public and native and not self.target.uri.startswith("https://")
 
 
 class CheckedAuthorization(Struct, frozen=True, kw_only=True):

@@ -58,6 +58,8 @@ def build_server_metadata(issuer: str) -> dict[str, object]:
             authorization_response_iss_parameter_supported=True,
             backchannel_logout_supported=True,
             backchannel_logout_session_supported=True,
+            frontchannel_logout_supported=True,
+            frontchannel_logout_session_supported=True,
             code_challenge_methods_supported=(METHOD,),
             grant_types_supported=(*STANDING, *SPENT),
             token_endpoint_auth_methods_supported=methods,

@@ -257,6 +257,7 @@ async def _advance(
         remembered=held.scopes if held else {},
         userinfo=provider.userinfo_audience,
         first_party=checked.addressed.sign_in.first_party,
+        imitable=checked.addressed.imitable,
         max_age=checked.max_age,
         signed_in_at=interaction.signed_in_at if same else None,
         consented=consented and same and interaction.session_id is not None,

@@ -22,6 +22,7 @@ from dojang.oauth.redirects import (
 from dojang.server.browsers import Browser, check_form_key
 from dojang.server.ending import plan_session_end
 from dojang.server.id_token_hints import parse_id_token_hint
+from dojang.server.logout_frames import find_logout_frames
 from dojang.server.model import AuditEvent, Client
 from dojang.server.people import Session
 from dojang.server.sessions import find_session
@@ -51,9 +52,10 @@ class CheckedLogout(Struct, frozen=True, kw_only=True):
 
 
 class SignedOut(Struct, frozen=True, kw_only=True):
-    """Nobody is signed in any more."""
+    """Nobody is signed in any more. `frames` are what the browser opens out of sight."""
 
     checked: CheckedLogout
+    frames: tuple[str, ...] = ()
 
 
 class SignOutAsked(Struct, frozen=True, kw_only=True):
@@ -78,8 +80,7 @@ async def begin_sign_out(
         return SignedOut(checked=checked)
     if not _belongs(provider, checked, session):
         return SignOutAsked(checked=checked)
-    await _end(provider, checked, session, now=now)
-    return SignedOut(checked=checked)
+    return await _end(provider, checked, session, now=now)
 
 
 async def confirm_sign_out(
@@ -92,9 +93,9 @@ async def confirm_sign_out(
     now = int(provider.clock.now())
     checked = await check_logout(provider, parameters, now=now)
     session = await find_session(provider, browser.session, now=now)
-    if session is not None:
-        await _end(provider, checked, session, now=now)
-    return SignedOut(checked=checked)
+    if session is None:
+        return SignedOut(checked=checked)
+    return await _end(provider, checked, session, now=now)
 
 
 async def check_logout(
@@ -154,7 +155,9 @@ def _belongs(provider: Provider, checked: CheckedLogout, session: Session) -> bo
     return same and bool(checked.hint["sub"] == subject)
 
 
-async def _end(provider: Provider, checked: CheckedLogout, session: Session, *, now: int) -> None:
+async def _end(
+    provider: Provider, checked: CheckedLogout, session: Session, *, now: int
+) -> SignedOut:
     event = AuditEvent(
         at=now,
         actor=session.account_id,
@@ -163,6 +166,7 @@ async def _end(provider: Provider, checked: CheckedLogout, session: Session, *, 
         detail={"client": checked.client.client_id} if checked.client else {},
     )
     await provider.store.commit([*await plan_session_end(provider, session, now=now), event])
+    return SignedOut(checked=checked, frames=await find_logout_frames(provider, session))
 
 
 def _refuse(description: str, reason: str) -> OAuthError:

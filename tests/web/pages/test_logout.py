@@ -7,9 +7,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 
 from dojang.jose import base64url
+from dojang.server.administration import OperationRefused
 from dojang.server.people import Session
 from dojang.testing.inline import run
-from tests.server.people.world import CALLBACK, PASSWORD
+from tests.server.people.world import CALLBACK, PASSWORD, read_claims
 from tests.web.pages.house import AFTER, House
 from tests.web.pages.visitor import FORM, Page, Visitor
 
@@ -252,3 +253,59 @@ def test_the_question_comes_in_the_wished_language(house: House) -> None:
     house.sign_in_for_app()
     page = house.hong.open(build_target(client_id="app", ui_locales="fr ko"))
     assert "로그아웃할까요?" in page.text
+
+
+FRAMES = "https://app.test/signed-out"
+
+
+@pytest.fixture
+def framed() -> House:
+    return House(frontchannel_logout_uri=FRAMES)
+
+
+def read_frames(page: Page) -> list[str]:
+    assert page.policy["frame-src"] == ["https://app.test"]
+    frames = page.list_tags("iframe")
+    assert {frame["sandbox"] for frame in frames} == {"allow-same-origin allow-scripts"}
+    return [frame["src"] for frame in frames]
+
+
+def test_clients_hear_of_it_in_frames(framed: House) -> None:
+    tokens = framed.take_tokens()
+    sid = read_claims(tokens["id_token"])["sid"]
+    page = framed.hong.open(
+        build_target(id_token_hint=tokens["id_token"], post_logout_redirect_uri=AFTER, state="x")
+    )
+    assert page.status == 200
+    assert read_frames(page) == [f"{FRAMES}?{urlencode({'iss': framed.issuer.url, 'sid': sid})}"]
+    onward = page.find("onward")
+    assert onward is not None
+    assert onward["href"] == f"{AFTER}?state=x"
+    assert any(tag.get("content") == f"2; url={AFTER}?state=x" for tag in page.list_tags("meta"))
+    assert SESSION not in framed.hong.cookies
+
+
+def test_nobody_hears_of_a_session_they_were_not_in(framed: House) -> None:
+    framed.hong.open("/account")
+    page = framed.enter(framed.hong.open("/account"))
+    page = framed.hong.press(framed.hong.open("/account"), "sign_out")
+    assert page.list_tags("iframe") == []
+    assert "frame-src" not in page.policy
+
+
+@pytest.mark.proves("A4")
+@pytest.mark.parametrize("action", ["sign_out", "sign_out_everywhere"])
+def test_clients_hear_of_it_from_the_account_page(framed: House, action: str) -> None:
+    framed.take_tokens()
+    page = framed.hong.press(framed.hong.open("/account"), action)
+    assert len(read_frames(page)) == 1
+    assert SESSION not in framed.hong.cookies
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["https://evil.test/out", "http://app.test/out", "https://app.test:444/out", "javascript:1"],
+)
+def test_a_frame_is_of_the_clients_own_origin(uri: str) -> None:
+    with pytest.raises(OperationRefused, match="frontchannel_logout_uri"):
+        House(frontchannel_logout_uri=uri)

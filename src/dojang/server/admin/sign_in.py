@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -51,6 +52,7 @@ class SignInWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     default_max_age: int | None = None
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str | None = None
+    frontchannel_logout_uri: str | None = None
     client_uri: str | None = None
     policy_uri: str | None = None
     tos_uri: str | None = None
@@ -71,6 +73,8 @@ def check_sign_in(
         uri = getattr(wanted, name)
         if uri is not None:
             _check(name, partial(parse_url, uri))
+    if wanted.frontchannel_logout_uri is not None:
+        _check("frontchannel_logout_uri", partial(check_frontchannel, wanted))
     if public and wanted.profile is Profile.OIDC_BASIC:
         raise invalid("profile: a public client uses PKCE: oauth21")
     if public and wanted.refresh is RefreshRule.FIXED:  # C57
@@ -89,6 +93,15 @@ def _check(name: str, rule: Callable[[], object]) -> None:
         rule()
     except ValueError as error:
         raise invalid(f"{name}: {error}") from None
+
+
+def check_frontchannel(wanted: SignInWanted) -> None:
+    """Raises `ValueError` unless the address is of the client's own origin (OpenID Connect
+    Front-Channel Logout §2): the browser will be sent there out of sight."""
+    uri = parse_url(wanted.frontchannel_logout_uri or "")
+    own = {urlsplit(each)[:2] for each in wanted.redirect_uris}
+    if (uri.scheme, uri.netloc) not in own:
+        raise ValueError("has scheme, host and port of a redirect URI")
 
 
 def _check_lifetimes(wanted: SignInWanted) -> None:

@@ -39,8 +39,10 @@ class Situation(Struct, frozen=True, kw_only=True):
 
     `person` is who is there, if anybody; `hinted` the subject of a proven id_token_hint;
     `remembered` what the person has allowed this client before, by resource (`userinfo` for what
-    is about themselves); `max_age` the request's or the client's, in seconds; `signed_in_at` when
-    they signed in for this very request, and `consented` whether they have just said yes."""
+    is about themselves); `imitable` says that other software could have sent the request in this
+    client's name (RFC 8252 §8.6), so that no consent is remembered; `max_age` the request's or the
+    client's, in seconds; `signed_in_at` when they signed in for this very request, and `consented`
+    whether they have just said yes."""
 
     now: int
     person: Person | None
@@ -48,6 +50,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     remembered: Mapping[str, tuple[str, ...]] = {}
     userinfo: str
     first_party: bool = False
+    imitable: bool = False
     max_age: int | None = None
     signed_in_at: int | None = None
     consented: bool = False
@@ -114,6 +117,8 @@ def _must_consent(request: AuthorizationRequest, wanted: Wanted, at: Situation) 
         return True
     if at.first_party:
         return False
+    if at.imitable:
+        return True
     if not set(wanted.personal_scopes) <= set(at.remembered.get(at.userinfo, ())):
         return True
     if wanted.resource is None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import Response
 from dojang.server.browsers import check_form_key
+from dojang.server.logout_frames import find_logout_frames
 from dojang.server.own_account import (
     FORM,
     SignedIn,
@@ -26,6 +27,7 @@ from dojang.server.passwords import LONGEST, SHORTEST, BadPassword
 from dojang.server.paths import ACCOUNT
 from dojang.server.ports import Conflict
 from dojang.server.vouching import TICKET, build_page_address, find_account_address
+from dojang.web.pages.logout import draw_signed_out
 from dojang.web.pages.site import Site, Visit
 
 TRIES: Final = 5  # of a change, where somebody else changes the same at once
@@ -45,7 +47,9 @@ async def show_account(site: Site, visit: Visit, in_path: Mapping[str, str]) -> 
     person = await find_person(site.provider, visit.browser)
     page = site.provider.sign_in_page
     if person is None and page is not None:
-        return _lead_to_page(site, visit, page) if notice is None else _draw_signed_out(site, visit)
+        if notice is not None:
+            return draw_signed_out(site, visit.language, own=visit.own)
+        return _lead_to_page(site, visit, page)
     if person is None:
         return _draw_sign_in(site, visit, notice=notice)
     return await _draw_account(site, visit, person, notice=notice)
@@ -66,7 +70,7 @@ async def change_account(site: Site, visit: Visit, in_path: Mapping[str, str]) -
             session_id = form.get("session_id", "")
             await _insist(partial(end_session, site.provider, person, session_id))
             if session_id == person.session.session_id:
-                return _lead_out(site, "signed_out")
+                return await _lead_out(site, visit, person, "signed_out")
             return _lead_back(site, "session_ended")
         case "withdraw":
             client_id = form.get("client_id", "")
@@ -74,10 +78,10 @@ async def change_account(site: Site, visit: Visit, in_path: Mapping[str, str]) -
             return _lead_back(site, "app_withdrawn")
         case "sign_out":
             await _insist(partial(end_session, site.provider, person, person.session.session_id))
-            return _lead_out(site, "signed_out")
+            return await _lead_out(site, visit, person, "signed_out")
         case "sign_out_everywhere":
             await _insist(partial(sign_out_everywhere, site.provider, person))
-            return _lead_out(site, "signed_out_everywhere")
+            return await _lead_out(site, visit, person, "signed_out_everywhere")
         case "change_password":
             return await _change_password(site, visit, person, form)
         case _:
@@ -111,12 +115,6 @@ def _lead_to_page(site: Site, visit: Visit, page: str) -> Response:
     return_to = find_account_address(site.provider, visit.browser.make_form_key(FORM))
     address = build_page_address(page, return_to, anew=False, login_hint=None)
     return site.artist.lead(address, *visit.own)
-
-
-def _draw_signed_out(site: Site, visit: Visit) -> Response:
-    return site.artist.draw(
-        "signed_out.html", visit.language, own=visit.own, account=site.artist.base + ACCOUNT
-    )
 
 
 async def _change_password(
@@ -153,8 +151,12 @@ def _lead_back(site: Site, done: str | None = None, *own: tuple[bytes, bytes]) -
     return site.artist.lead(f"{site.artist.base}{ACCOUNT}{query}", *own)
 
 
-def _lead_out(site: Site, done: str) -> Response:
-    return _lead_back(site, done, site.cookies.drop_session())
+async def _lead_out(site: Site, visit: Visit, person: SignedIn, done: str) -> Response:
+    forget = site.cookies.drop_session()
+    frames = await find_logout_frames(site.provider, person.session)
+    if frames:
+        return draw_signed_out(site, visit.language, own=(forget,), frames=frames)
+    return _lead_back(site, done, forget)
 
 
 def _draw_sign_in(

@@ -42,10 +42,11 @@ class Artist:
         target: str | None = None,
         own: Headers = (),
         script: bool = False,
+        frames: tuple[str, ...] = (),
         **values: Any,
     ) -> Response:
         """The page of a template. `target` is where its form may lead besides this server;
-        `own` are headers that no other answer has."""
+        `own` are headers that no other answer has; `frames` are addresses that the page opens."""
         text = (
             _load_environment()
             .get_template(template)
@@ -57,10 +58,11 @@ class Artist:
                 assets=load_assets().paths,
                 target=target,
                 submit_script=SUBMIT,
+                frames=frames,
                 **values,
             )
         )
-        policy = build_content_policy(target, script=SUBMIT_HASH if script else None)
+        policy = build_content_policy(target, script=SUBMIT_HASH if script else None, frames=frames)
         headers = ((b"content-security-policy", policy), *own)
         return Response(status, (HTML, *self._safe), text.encode(), headers)
 

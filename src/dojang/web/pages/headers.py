@@ -3,6 +3,7 @@ nothing is kept (C42, C43, C113)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
@@ -27,9 +28,12 @@ def build_safe_headers(*, secure: bool) -> Headers:
     return (*_FIXED, _HSTS) if secure else _FIXED
 
 
-def build_content_policy(target: str | None = None, *, script: str | None = None) -> bytes:
+def build_content_policy(
+    target: str | None = None, *, script: str | None = None, frames: Sequence[str] = ()
+) -> bytes:
     """The Content-Security-Policy of a page (CSP 3). `target` is where its form may lead besides
-    this server; `script` is the hash of the one that may run.
+    this server; `script` is the hash of the one that may run; `frames` are the addresses that the
+    page opens.
 
     Chromium holds every redirect that follows a form against `form-action`, those of the client
     after ours included. Where the client leads on to is its own affair, so what is told is less
@@ -39,8 +43,14 @@ def build_content_policy(target: str | None = None, *, script: str | None = None
     return (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; "
         + (f"script-src '{script}'; " if script else "")
+        + (f"frame-src {' '.join(map(_find_origin, frames))}; " if frames else "")
         + f"form-action {allowed}; frame-ancestors 'none'; base-uri 'none'"
     ).encode("ascii")
+
+
+def _find_origin(uri: str) -> str:
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def find_sources(uri: str) -> tuple[str, ...]:

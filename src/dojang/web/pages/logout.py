@@ -17,9 +17,11 @@ from dojang.server.signing_out import (
     begin_sign_out,
     confirm_sign_out,
 )
+from dojang.web.pages.cookies import Header
 from dojang.web.pages.site import Site, Visit
 
 LONGEST_ADDRESS: Final = 7000  # bytes; more would not fit into a request target
+PAUSE: Final = 2  # seconds for clients to hear of it in their frames
 # What of a request goes on with the form of the confirmation page.
 _CARRIED: Final = (
     "id_token_hint",
@@ -90,13 +92,36 @@ def _finish(
     # A session that was not shown, as in a form of another site, is nobody's to end.
     forget = () if visit.browser.session is None else (site.cookies.drop_session(),)
     location = outcome.checked.location
-    if location is not None:
+    if location is not None and not outcome.frames:
         return site.artist.lead(location, *forget)
-    return site.artist.draw(
-        "signed_out.html",
+    client = outcome.checked.client
+    return draw_signed_out(
+        site,
         _choose_language(visit, parameters),
         own=forget,
+        frames=outcome.frames,
+        onward=(location, client.name) if location and client else None,
+    )
+
+
+def draw_signed_out(
+    site: Site,
+    language: str,
+    *,
+    own: tuple[Header, ...],
+    frames: tuple[str, ...] = (),
+    onward: tuple[str, str] | None = None,
+) -> Response:
+    """The page that says so. It opens `frames`, and goes `onward` to an address, and to whom, by
+    itself."""
+    return site.artist.draw(
+        "signed_out.html",
+        language,
+        own=own,
         account=site.artist.base + ACCOUNT,
+        frames=frames,
+        onward=onward,
+        pause=PAUSE,
     )
 
 
