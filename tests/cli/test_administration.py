@@ -53,6 +53,18 @@ def test_a_client_secret_is_shown_once(installation: Installation) -> None:
     assert listed["mobile"]["grants"][0]["scopes"] == ["orders:read"]
 
 
+@BOTH
+@pytest.mark.proves("A5")
+def test_a_client_for_people(installation: Installation, where: str) -> None:
+    told = "https://app.example/logout"
+    options = ["--redirect-uri=https://app.example/back", f"--backchannel-logout-uri={told}"]
+    added = installation.must("client", "add", f"web-{where}", *options)
+    assert added["client"]["sign_in"]["backchannel_logout_uri"] == told
+    lacking = installation.run("client", "add", "half", options[1])
+    assert lacking.code == 2
+    assert "--redirect-uri" in lacking.err
+
+
 @pytest.mark.proves("O2")
 def test_a_client_secret_may_go_to_a_file_that_is_new(served: Installation) -> None:
     installation = served

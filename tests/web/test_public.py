@@ -95,6 +95,8 @@ async def test_a_method_that_is_not_there_is_named_so(world: World) -> None:
     "path, method, allowed",
     [
         (BASE + "/token", "POST", True),
+        (BASE + "/revoke", "POST", True),
+        (BASE + "/par", "POST", True),
         (BASE + "/.well-known/jwks.json", "GET", True),
         (DOCUMENTS[0], "GET", True),
         (BASE + "/introspect", "POST", False),

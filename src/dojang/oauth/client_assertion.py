@@ -7,9 +7,14 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-TYPES: Final = frozenset({"client-authentication+jwt", "JWT"})
+# Most libraries name no type. What else a client signs is told apart by what it must hold: a
+# request object has no `sub` (RFC 9101 §10.8), a proof of possession has a type of its own.
+TYPES: Final = frozenset({"client-authentication+jwt", "JWT", None})
 ALGORITHMS: Final = frozenset(
-    {"ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"}
+    {
+        *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
+        *("PS256", "PS384", "PS512", "RS256", "RS384", "RS512"),
+    }
 )
 LONGEST_LIFE: Final = 300  # seconds from now to exp
 CLOCK_AHEAD: Final = 10  # seconds that the client's clock may be ahead

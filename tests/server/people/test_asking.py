@@ -92,6 +92,13 @@ def test_a_person_signs_in_again_and_the_token_shows_when(
 
 
 @pytest.mark.proves("C35")
+def test_no_sign_in_is_young_enough_for_zero(world: World) -> None:
+    world.get_tokens()
+    assert find_step(world.ask(max_age="0")) is Step.SIGN_IN
+    assert find_error(world.ask(max_age="0", prompt="none")) == "login_required"
+
+
+@pytest.mark.proves("C35")
 def test_who_signed_in_lately_enough_is_not_asked(world: World) -> None:
     world.get_tokens()
     world.issuer.clock.move(60)

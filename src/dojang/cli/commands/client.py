@@ -83,6 +83,9 @@ def add(
         list[str] | None,
         typer.Option(metavar="URI", help="Where browsers go after signing out; repeatable."),
     ] = None,
+    backchannel_logout_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="Where it is told that a session ended.")
+    ] = None,
     profile: Annotated[
         Profile, typer.Option(help="oauth21: PKCE always. oidc-basic: for clients that know none.")
     ] = Profile.OAUTH21,
@@ -116,13 +119,14 @@ def add(
             "resources": {each["resource"]: each["scopes"] for each in wanted},
             "scopes": scope or ["openid", "profile", "email"],
             "post_logout_redirect_uris": post_logout_redirect_uri or [],
+            "backchannel_logout_uri": backchannel_logout_uri,
             "profile": profile.value,
             "application_type": application.value,
             "refresh": refresh.value,
             "subject_type": subject.value,
             "first_party": first_party,
         }
-    elif ask or scope or post_logout_redirect_uri or first_party:
+    elif ask or scope or post_logout_redirect_uri or backchannel_logout_uri or first_party:
         raise Failure("people sign in to a client that has a --redirect-uri: give one")
     if client_id is not None:
         parameters["client_id"] = client_id

@@ -84,6 +84,8 @@ def _must_sign_in(request: AuthorizationRequest, person: Person, at: Situation) 
         return False
     if request.prompts & {Prompt.LOGIN, Prompt.SELECT_ACCOUNT}:
         return True
+    if at.max_age == 0:  # as prompt=login (OpenID Connect Core §3.1.2.1)
+        return True
     return at.max_age is not None and at.now - person.auth_time > at.max_age
 
 
