@@ -20,7 +20,6 @@ import pytest
 from dojang.cli.config_loading import load_config
 from dojang.oauth.pkce import build_challenge
 from dojang.server.handles import REFRESH_TOKEN, parse_handle
-from dojang.server.owned import load_owned
 from dojang.server.people import RefreshToken
 from dojang.server.refresh_tokens import RETRY_WINDOW
 from dojang.storage.opening import open_store
@@ -93,7 +92,7 @@ class Fleet:
             "--scope=openid", "--scope=offline_access",
         )  # fmt: skip
         self.web = ClientSecretBasic("web", added["client_secret"])
-        must("user", "add", "hong", stdin=PASSWORD)
+        must("user", "add", "hong", "--password-file=-", stdin=PASSWORD)
         self.nodes = [Node(home) for _ in range(NODES)]
         for node in self.nodes:
             node.start()
@@ -126,7 +125,9 @@ class Fleet:
             "code_challenge": build_challenge(VERIFIER),
             "code_challenge_method": "S256",
         }
-        back = Person("hong").visit(f"{front}/authorize?{urlencode(wanted)}")
+        person = Person("hong")
+        with person.browser:
+            back = person.visit(f"{front}/authorize?{urlencode(wanted)}")
         form = {
             "grant_type": "authorization_code",
             "code": read_query(back)["code"],
