@@ -14,11 +14,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.endpoints import measure_endpoints
-from bench.figures import FIGURES, HYBRID, PLANE, PROCESS, SERVER, Measured, find_figures
+from bench.figures import (
+    FIGURES,
+    HYBRID,
+    PEOPLE,
+    PLANE,
+    PROCESS,
+    SERVER,
+    Measured,
+    find_figures,
+)
 from bench.hybrid import measure_hybrid
 from bench.install import install_node_peers, install_python_peers, node_versions
 from bench.machine import BenchBroken, describe_machine, describe_versions
 from bench.ours import build_ours
+from bench.people import measure_people
 from bench.plane import FULL_PLANE, QUICK_PLANE, PlanePlan, measure_plane
 from bench.report import build_report, print_table
 from bench.servers import AuthorizationServer, build_peer
@@ -61,21 +71,22 @@ def measure(wanted: frozenset[str], plan: Plan, folder: Path) -> Iterator[Measur
     yield from measure_plane(wanted, plan.plane, folder=folder)
     yield from measure_verify(wanted, rounds=plan.verify_rounds, folder=folder)
     yield from measure_hybrid(wanted, rounds=plan.verify_rounds, folder=folder)
-    if not wanted & {figure.name for figure in (*SERVER, *PROCESS)}:
+    if not wanted & {figure.name for figure in (*SERVER, *PEOPLE, *PROCESS)}:
         return
     servers: list[AuthorizationServer] = [build_ours(folder), build_peer(folder)]
-    if wanted & {figure.name for figure in SERVER}:
+    if wanted & {figure.name for figure in (*SERVER, *PEOPLE)}:
         with ExitStack() as stack:
             for server in servers:
                 stack.enter_context(server.process)
-            yield from measure_endpoints(
-                wanted,
-                servers,
-                rounds=plan.server_rounds,
-                seconds=plan.server_seconds,
-                warm_up_seconds=plan.warm_up_seconds,
-                folder=folder,
-            )
+            for measure_them in (measure_endpoints, measure_people):
+                yield from measure_them(
+                    wanted,
+                    servers,
+                    rounds=plan.server_rounds,
+                    seconds=plan.server_seconds,
+                    warm_up_seconds=plan.warm_up_seconds,
+                    folder=folder,
+                )
     if wanted & {figure.name for figure in PROCESS}:
         yield from measure_processes(wanted, servers, rounds=plan.starts)
 

@@ -105,7 +105,7 @@ def compare(
         spent = processor_seconds(server.process.pid) - before
         sides[server.name].add(number, load, spent)
     ours, theirs = (sides[server.name] for server in servers)
-    by_processor = _processor_ratio(ours, theirs)
+    by_processor = processor_ratio(ours, theirs)
     by_rate = ratio(ours.rates, theirs.rates)
     return Measured(
         figure,
@@ -121,7 +121,7 @@ def compare(
     )
 
 
-def _processor_ratio(ours: Side, theirs: Side) -> Interval:
+def processor_ratio(ours: Side, theirs: Side) -> Interval:
     """The ratio that rates would have if nothing else used the cores."""
     return interval(
         [their / our for our, their in zip(ours.processor, theirs.processor, strict=True)]

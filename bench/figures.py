@@ -80,6 +80,12 @@ def _server_figures() -> Iterable[Figure]:
     yield Figure("discovery", f"GET discovery : {peer}", 2.8)
 
 
+def _people_figures() -> Iterable[Figure]:
+    peer = "oidc-provider (in memory)"
+    yield Figure("code", f"code flow of a signed-in person, RS256 id_token : {peer}", 2.0)
+    yield Figure("refresh", f"refresh token spent for its successor : {peer}", 2.0)
+
+
 def _process_figures() -> Iterable[Figure]:
     yield Figure("start", "start to first token, existing database", 0.30, "s")
     yield Figure("start-peer", "the same, oidc-provider (in memory)", None, "s")
@@ -123,6 +129,7 @@ def _node_figures() -> Iterable[Figure]:
 VERIFY = tuple(_verify_figures())
 HYBRID = tuple(_hybrid_figures())
 SERVER = tuple(_server_figures())
+PEOPLE = tuple(_people_figures())
 PROCESS = tuple(_process_figures())
 PUSH = tuple(_push_figures())
 VIEW = tuple(_view_figures())
@@ -130,7 +137,7 @@ CATCH_UP = tuple(_catch_up_figures())
 SIZE = tuple(_size_figures())
 NODE = tuple(_node_figures())
 PLANE = (*PUSH, *CATCH_UP, *VIEW, *SIZE, *NODE)
-FIGURES = {figure.name: figure for figure in (*VERIFY, *HYBRID, *SERVER, *PROCESS, *PLANE)}
+FIGURES = {figure.name: figure for figure in (*VERIFY, *HYBRID, *SERVER, *PEOPLE, *PROCESS, *PLANE)}
 
 
 def find_figures(names: Iterable[str]) -> frozenset[str]:

@@ -82,13 +82,19 @@ def send(origin: str, call: Call) -> dict[str, Any]:
 def put_load(origin: str, calls: Sequence[Call], *, seconds: int, folder: Path) -> Load:
     """Sends `calls` in turn over kept-alive connections. Raises `BenchBroken` unless every
     answer was a success."""
-    if not shutil.which("wrk"):
-        raise BenchBroken("wrk is missing (`./run bench` installs it on Debian)")
     requests = folder / "requests.txt"
     requests.write_text("".join(call.line + "\n" for call in calls))
+    return run_wrk(origin, SCRIPT, requests, seconds=seconds)
+
+
+def run_wrk(origin: str, script: Path, said: Path, *, seconds: int) -> Load:
+    """What a script of ours does with what it is told in the file `said`. Raises `BenchBroken`
+    unless every answer was a success."""
+    if not shutil.which("wrk"):
+        raise BenchBroken("wrk is missing (`./run bench` installs it on Debian)")
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
     done = subprocess.run(
-        pinned(load_core(), [*command, "-s", SCRIPT, origin, "--", requests]),
+        pinned(load_core(), [*command, "-s", script, origin, "--", said]),
         capture_output=True,
         text=True,
         check=False,
@@ -99,8 +105,7 @@ def put_load(origin: str, calls: Sequence[Call], *, seconds: int, folder: Path) 
         raise BenchBroken(f"wrk failed: {done.stdout}{done.stderr}")
     saw = json.loads(lines[-1])
     if saw["refused"] or saw["failed"] or not saw["requests"]:
-        asked = f"{calls[0].method} {calls[0].path}"
-        raise BenchBroken(f"{asked}: not every answer was a success: {saw}")
+        raise BenchBroken(f"{origin}: not every answer was a success: {saw}")
     return Load(
         rate=saw["requests"] / saw["microseconds"] * 1e6,
         requests=saw["requests"],

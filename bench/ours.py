@@ -15,8 +15,10 @@ from pathlib import Path
 
 from bench.machine import BenchBroken
 from bench.servers import (
+    CALLBACK,
     CLIENTS,
     FORMATS,
+    PERSON,
     SCOPES,
     Credentials,
     Paths,
@@ -26,7 +28,12 @@ from bench.servers import (
 )
 
 PROGRAM = Path(sys.executable).parent / "dojang"
-PATHS = Paths(token="/token", introspection="/introspect", jwks="/.well-known/jwks.json")
+PATHS = Paths(
+    token="/token",
+    introspection="/introspect",
+    jwks="/.well-known/jwks.json",
+    authorization="/authorize",
+)
 INTROSPECTOR = "introspector"
 
 
@@ -38,6 +45,7 @@ class Ours:
     origin: str
     clients: Sequence[Credentials]
     introspector: Credentials
+    web: Credentials
     name: str = "dojang"
     paths: Paths = PATHS
 
@@ -62,12 +70,17 @@ def build_ours(folder: Path, *, name: str = "dojang", database: str | None = Non
         _dojang(home, "resource", "add", resource_of(form), *written, *scopes, *asker)
     grants = [f"{resource_of(form)}={','.join(SCOPES)}" for form in FORMATS]
     clients = [_add_client(home, f"client-{number}", grants) for number in range(CLIENTS)]
+    redirect = ["--redirect-uri", CALLBACK, "--scope", "openid", "--scope", "offline_access"]
+    web = _add_client(home, "web", [], *redirect)
+    password = folder / f"{name}.password"
+    password.write_text(PERSON["password"])
+    _dojang(home, "user", "add", PERSON["username"], "--password-file", str(password))
     process = Process([PROGRAM, "serve"], home, {}, folder / f"{name}.log", public)
-    return Ours(process, f"http://127.0.0.1:{public}", clients, introspector, name)
+    return Ours(process, f"http://127.0.0.1:{public}", clients, introspector, web, name)
 
 
-def _add_client(home: Path, client_id: str, grants: Sequence[str]) -> Credentials:
-    options = [option for grant in grants for option in ("--grant", grant)]
+def _add_client(home: Path, client_id: str, grants: Sequence[str], *more: str) -> Credentials:
+    options = [option for grant in grants for option in ("--grant", grant)] + list(more)
     answer = json.loads(_dojang(home, "client", "add", client_id, *options, "--json"))
     return client_id, answer["client_secret"]
 

@@ -22,6 +22,8 @@ CLIENTS = 8
 FORMATS = {"opaque": "opaque", "es256": "ES256", "rs256": "RS256"}
 SCOPES = ("orders:read", "orders:write")
 SCOPE = SCOPES[0]
+CALLBACK = "https://app.example/callback"
+PERSON = {"username": "hong", "login": "hong", "password": "correct horse battery staple"}
 START_LIMIT = 120.0  # seconds
 Credentials = tuple[str, str]
 
@@ -36,6 +38,7 @@ class Paths:
     token: str
     introspection: str
     jwks: str
+    authorization: str
     discovery: str = "/.well-known/openid-configuration"
 
 
@@ -125,6 +128,8 @@ class AuthorizationServer(Protocol):
     def clients(self) -> Sequence[Credentials]: ...
     @property
     def introspector(self) -> Credentials: ...
+    @property
+    def web(self) -> Credentials: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +139,11 @@ class Peer:
     process: Process
     origin: str
     clients: Sequence[Credentials]
+    web: Credentials
     name: str = "oidc-provider"
-    paths: Paths = Paths(token="/token", introspection="/token/introspection", jwks="/jwks")
+    paths: Paths = Paths(
+        token="/token", introspection="/token/introspection", jwks="/jwks", authorization="/auth"
+    )
 
     @property
     def introspector(self) -> Credentials:
@@ -147,6 +155,7 @@ def build_peer(folder: Path) -> Peer:
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
     clients = [(f"client-{number}", secrets.token_urlsafe(32)) for number in range(CLIENTS)]
+    web = ("web", secrets.token_urlsafe(32))
     formats = {resource_of(name): value for name, value in FORMATS.items()}
     environment = {
         "NODE_ENV": "production",
@@ -154,11 +163,12 @@ def build_peer(folder: Path) -> Peer:
         "ISSUER": origin,
         "CLIENTS": json.dumps(clients),
         "FORMATS": json.dumps(formats),
+        "WEB": json.dumps([*web, CALLBACK]),
     }
     process = Process(
         ["node", "provider.mjs"], NODE, environment, folder / "oidc-provider.log", port
     )
-    return Peer(process, origin, clients)
+    return Peer(process, origin, clients, web)
 
 
 def token_call(server: AuthorizationServer, token_format: str, client: Credentials) -> Call:

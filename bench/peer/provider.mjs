@@ -8,6 +8,7 @@ import Provider from 'oidc-provider'
 const issuer = process.env.ISSUER
 const formats = JSON.parse(process.env.FORMATS)
 const clients = JSON.parse(process.env.CLIENTS)
+const [webId, webSecret, webCallback] = JSON.parse(process.env.WEB)
 
 const signingKey = async (alg, options = {}) => {
   const { privateKey } = await generateKeyPair(alg, { extractable: true, ...options })
@@ -31,16 +32,26 @@ const provider = new Provider(issuer, {
     grant_types: ['client_credentials'],
     redirect_uris: [],
     response_types: [],
-  })),
+  })).concat({
+    client_id: webId,
+    client_secret: webSecret,
+    token_endpoint_auth_method: 'client_secret_basic',
+    grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: [webCallback],
+    response_types: ['code'],
+  }),
+  findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+  rotateRefreshToken: true,
   clientAuthMethods: ['client_secret_basic'],
-  scopes: ['orders:read', 'orders:write'],
+  scopes: ['openid', 'offline_access', 'orders:read', 'orders:write'],
   jwks: {
     keys: [await signingKey('ES256'), await signingKey('RS256', { modulusLength: 2048 })],
   },
   cookies: { keys: ['bench'] },
-  ttl: { ClientCredentials: 300 },
+  ttl: { ClientCredentials: 300, AccessToken: 300, AuthorizationCode: 60, IdToken: 300, RefreshToken: 1209600 },
   features: {
-    devInteractions: { enabled: false },
+    devInteractions: { enabled: true },
     clientCredentials: { enabled: true },
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true },
