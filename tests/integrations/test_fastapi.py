@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from dojang.integrations.fastapi import Denied, Guard, Unauthenticated
+from dojang.integrations.fastapi import Denied, DocsSignIn, Guard, Unauthenticated
 from dojang.oauth.challenge import parse_challenges
 from dojang.resource import (
     ClientSecretBasic,
@@ -172,6 +172,21 @@ def test_the_document_says_what_is_enforced(client: TestClient) -> None:
     ]
     assert "security" not in document["paths"]["/open"]["get"]
     assert "parameters" not in document["paths"]["/orders"]["get"]
+
+
+@pytest.mark.proves("R1")
+def test_the_document_says_where_to_sign_in(issuer: WireIssuer) -> None:
+    where = DocsSignIn("https://auth.example/authorize", "https://auth.example/token")
+    with TestClient(build_app(build_guard(issuer, docs_sign_in=where))) as client:
+        document = client.get("/openapi.json").json()
+        assert client.get("/orders", headers=bearer(issuer.token())).status_code == 200
+    (scheme,) = document["components"]["securitySchemes"].values()
+    assert scheme["type"] == "oauth2"
+    assert scheme["flows"]["authorizationCode"] == {
+        "authorizationUrl": where.authorization_url,
+        "tokenUrl": where.token_url,
+        "scopes": {"orders:read": "", "orders:write": ""},
+    }
 
 
 @pytest.mark.proves("R3")

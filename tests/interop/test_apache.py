@@ -22,7 +22,7 @@ PAGE = """<!--#echo var="OIDC_CLAIM_iss" -->
 <!--#echo encoding="none" var="OIDC_CLAIM_name" -->
 <!--#echo var="REMOTE_USER" -->
 """
-SECONDS = 10  # at most, until a logout is told
+SECONDS = 60  # at most, until the server is there, or a logout is told
 
 
 def configure(directory: Path, house: House, port: int, secret: str) -> str:

@@ -81,7 +81,7 @@ def test_the_key_must_be_the_clients_and_the_type_an_assertions() -> None:
     for assertion, keys in (
         (sign_jwt(CLAIMS, CompactSigner(other, typ="JWT")), [key]),
         (sign_jwt(CLAIMS, CompactSigner(key, typ="at+jwt")), [key]),
-        (sign_jwt(CLAIMS, CompactSigner(key, typ=None)), [key]),
+        (sign_jwt(CLAIMS, CompactSigner(key, typ="dpop+jwt")), [key]),
         (sign_jwt(CLAIMS, CompactSigner(key, typ="JWT")), []),
         ("junk", [key]),
         ("", [key]),

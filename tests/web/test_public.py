@@ -115,6 +115,7 @@ async def test_scripts_of_other_origins(
         plain = await peer.ask(path, method=method)
     assert asked.status == 204
     assert ("access-control-allow-methods" in asked.headers) is allowed
+    assert ("x-requested-with" in asked.headers.get("access-control-allow-headers", "")) is allowed
     expected = "https://app.example" if allowed else None
     assert answer.headers.get("access-control-allow-origin") == expected
     assert asked.headers.get("access-control-allow-origin") == expected

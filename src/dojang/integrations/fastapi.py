@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, HTTPException, Security, WebSocketException
-from fastapi.openapi.models import HTTPBearer
+from fastapi.openapi.models import HTTPBearer, OAuth2, OAuthFlowAuthorizationCode, OAuthFlows
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -58,6 +58,14 @@ class Unknown(HTTPException):
         self.why = why
 
 
+class DocsSignIn(NamedTuple):
+    """Where `/docs` sends who wants to try the routes: the issuer's endpoints, as its discovery
+    document names them."""
+
+    authorization_url: str
+    token_url: str
+
+
 class Guard:
     """Makes dependencies that give a route its verified token.
 
@@ -69,7 +77,8 @@ class Guard:
 
     `strategy` chooses how tokens are verified; the first four are those of
     `Expect`. `resource`, this service's URL, stands in challenges and makes `router` serve its
-    metadata (RFC 9728). Raises `ValueError`.
+    metadata (RFC 9728). With `docs_sign_in` the OpenAPI document has people sign in (OAuth 2.0 code
+    flow) where it else has them bring a token. Raises `ValueError`.
     """
 
     def __init__(
@@ -84,12 +93,18 @@ class Guard:
         realm: str | None = None,
         resource: str | None = None,
         scheme_name: str = "Dojang",
+        docs_sign_in: DocsSignIn | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         expect = Expect(issuer=issuer, audience=audience, algorithms=algorithms, leeway=leeway)
         self.verifier: Verifier = strategy.build(expect)
         self._gate = Gate(self.verifier, places=places, realm=realm, resource=resource, clock=clock)
         self._scheme_name = scheme_name
+        self._flow = None
+        if docs_sign_in is not None:
+            self._flow = OAuthFlowAuthorizationCode(
+                authorizationUrl=docs_sign_in.authorization_url, tokenUrl=docs_sign_in.token_url
+            )
         self._scopes: set[str] = set()
 
     def __call__(
@@ -120,8 +135,15 @@ class Guard:
         )
         self._gate.prepare(rule)
         self._scopes.update(rule.scopes, rule.any_scope)
-        dependency = _Guarded(self._gate, rule, self._scheme_name, self.verifier.expect)
+        dependency = _Guarded(self._gate, rule, self._scheme_name, self._build_scheme())
         return Security(dependency, scopes=[*rule.scopes, *rule.any_scope])
+
+    def _build_scheme(self) -> HTTPBearer | OAuth2:
+        description = f"An access token of {self.verifier.expect.issuer}"
+        if self._flow is None:
+            return HTTPBearer(bearerFormat="JWT", description=description)
+        self._flow.scopes.update(dict.fromkeys(sorted(self._scopes), ""))
+        return OAuth2(flows=OAuthFlows(authorizationCode=self._flow), description=description)
 
     @property
     def router(self) -> APIRouter:
@@ -143,10 +165,10 @@ class Guard:
 class _Guarded(SecurityBase):
     """What FastAPI calls for one route, and reads for the OpenAPI document."""
 
-    def __init__(self, gate: Gate, rule: Rule, scheme_name: str, expect: Expect) -> None:
-        self.model = HTTPBearer(
-            bearerFormat="JWT", description=f"An access token of {expect.issuer}"
-        )
+    def __init__(
+        self, gate: Gate, rule: Rule, scheme_name: str, model: HTTPBearer | OAuth2
+    ) -> None:
+        self.model = model
         self.scheme_name = scheme_name
         self._gate = gate
         self._rule = rule
