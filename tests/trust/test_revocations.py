@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dojang.oauth.feed import Record, Tagger, pack_records
 from dojang.oauth.revocation_fact import Fact, FactKind, Rev, kills
 from dojang.trust import marks, revocation_table, revocations, settled_facts
-from dojang.trust.marks import CLAIM_OF
+from dojang.trust.marks import CLAIM_OF, Marks
 from dojang.trust.revocation_shards import Image
 from dojang.trust.revocations import RevocationView
 from dojang.trust.settled_facts import Facts, Settled, settle
@@ -471,7 +471,7 @@ def test_what_is_no_text_marks_nothing() -> None:
     assert view.find_killer(view.mark(BEGINNING, odd)) is FactKind.GRANT
     assert view.find_killer(view.mark(BEGINNING, {**odd, "grant": ["g"]})) is None
     whole = dict.fromkeys(CLAIM_OF.values(), 7)
-    assert view.mark(BEGINNING, whole) == (0, None, (), ())
+    assert view.mark(BEGINNING, whole) == Marks(0, None, (), ())
 
 
 @given(st.dictionaries(st.sampled_from(sorted(CLAIM_OF.values())), st.text()))
