@@ -82,7 +82,7 @@ def _read_rules(wanted: ExchangeWanted) -> list[ExchangeRule]:
 
 
 def _check(provider: Provider, wanted: ExchangeWanted) -> None:
-    if wanted.resource.startswith(f"{provider.issuer}/"):
+    if wanted.resource in provider.own_audiences:
         raise invalid("exchanges: no token is exchanged for one of this server's own endpoints")
     resource = provider.state.resources.get(wanted.resource)
     if resource is None:
