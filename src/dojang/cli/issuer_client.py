@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from dojang.cli.doors import fail_unreachable
 from dojang.cli.errors import Exit, Failure
 from dojang.client import Credentials, TokenRefused, TokenSource, Unavailable
+from dojang.client.source import build_grant_form
 from dojang.client.token_request import Granted
 from dojang.fetch import FetchFailed, FetchRequest, FetchResponse, Flow, HttpTransport, drive
 from dojang.jose import json_object
@@ -40,7 +41,7 @@ class IssuerClient:
         source = TokenSource(
             issuer=self._issuer.name, credentials=credentials, fetch_from=self._fetch_from
         )
-        return self._run(source.fetch(resource, scope))
+        return self._run(source.endpoint.ask(build_grant_form(resource, scope)))
 
     def introspect(self, credentials: Credentials, token: str) -> dict[str, Any]:
         """What the issuer says of a token (RFC 7662)."""

@@ -1,0 +1,18 @@
+"""Token exchange: what a client may have for the tokens that it is called with.
+
+The release before this one leaves the column as it is, and exchanges nothing.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    op.add_column("clients", sa.Column("exchanges", sa.Text))
+
+
+def downgrade() -> None:
+    op.drop_column("clients", "exchanges")
