@@ -94,10 +94,11 @@ def _process_figures() -> Iterable[Figure]:
 
 
 def _push_figures() -> Iterable[Figure]:
-    for followers, milliseconds in ((10, 2.0), (100, 10.0), (1000, 30.0)):
+    for followers, milliseconds, floors in ((10, 2.0, 4.7), (100, 10.0, 5.4), (1000, 30.0, 2.2)):
         who = "1,000 followers in 16 processes" if followers == 1000 else f"{followers} followers"
         what = f"revocation accepted to refused, {who}, p99"
         yield Figure(f"push-{followers}", what, milliseconds, "ms")
+        yield Figure(f"push-{followers}-floor", "the same : what waking them takes", floors, "×")
         cost = f"processor time a page and follower, {who}"
         yield Figure(f"push-{followers}-processor", cost, 150.0, "µs")
 

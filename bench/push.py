@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.crowd import Crowd, Place, Seen, gather
 from bench.figures import PUSH, Measured
+from bench.floor import measure_floor
 from bench.load import FORM, Call, send
 from bench.machine import BenchBroken, load_average, processor_seconds
 from bench.ours import Ours, build_ours
@@ -53,7 +54,7 @@ class Moments:
 def measure_push(wanted: frozenset[str], *, revocations: int, folder: Path) -> Iterable[Measured]:
     """Measures the wanted push figures, each with `revocations` revocations."""
     for audience in AUDIENCES:
-        names = {audience.figure, f"{audience.figure}-processor"}
+        names = {audience.figure, f"{audience.figure}-floor", f"{audience.figure}-processor"}
         if not names & wanted:
             continue
         server = build_ours(folder, name=audience.figure)
@@ -61,6 +62,7 @@ def measure_push(wanted: frozenset[str], *, revocations: int, folder: Path) -> I
             place = Place(server.origin, *server.introspector)
             with gather(place, processes=audience.processes, each=audience.each) as crowd:
                 found = _measure(server, crowd, revocations=revocations)
+        found.append(_compare_floor(found[0], audience, revocations=revocations))
         yield from (one for one in found if one.figure.name in wanted)
 
 
@@ -111,6 +113,25 @@ def _measure(server: Ours, crowd: Crowd, *, revocations: int) -> list[Measured]:
             },
         ),
     ]
+
+
+def _compare_floor(push: Measured, audience: Audience, *, revocations: int) -> Measured:
+    """How many times the floor it is, which is measured at once afterwards."""
+    count = audience.processes * audience.each
+    floor = measure_floor(
+        processes=audience.processes,
+        each=audience.each,
+        messages=revocations,
+        gap=GAP + GAP_A_FOLLOWER * count,
+    )
+    value = push.value
+    return Measured(
+        next(figure for figure in PUSH if figure.name == f"{audience.figure}-floor"),
+        Interval(value.median / floor.median, value.low / floor.high, value.high / floor.low),
+        revocations,
+        ours=f"{value.median:.3g} ms",
+        theirs=f"{floor.median:.3g} ms",
+    )
 
 
 def _count_idle(crowd: Crowd) -> float:
