@@ -55,10 +55,10 @@ class Bff:
     of an upstream go on there with an access token; the browser has a cookie and nothing else.
 
     `ring` seals what is kept, in `sessions` and in the browser. `claims` are those of a person
-    that pages may see. `failed_path` is where the browser lands after a sign-in that failed, and
-    `signed_out_url`, registered with the provider, after a logout there.
-    `id_token_in_logout_address` spares most people a question of the provider, and puts the
-    id_token into an address in the browser.
+    that pages may see; without them, those that `party` asks for. `failed_path` is where the
+    browser lands after a sign-in that failed, and `signed_out_url`, registered with the provider,
+    after a logout there. `id_token_in_logout_address` spares most people a question of the
+    provider, and puts the id_token into an address in the browser.
 
     For one event loop. Raises `ValueError`.
     """
@@ -70,7 +70,7 @@ class Bff:
         ring: SealRing,
         sessions: BrowserSessions,
         upstreams: Collection[Upstream] = (),
-        claims: Collection[str] = (),
+        claims: Collection[str] | None = None,
         lifetimes: Lifetimes | None = None,
         same_site: SameSite = "Lax",
         failed_path: str = "/",
@@ -92,7 +92,7 @@ class Bff:
                 same_site=same_site,
                 lifetime=lifetimes.absolute,
             ),
-            claims=tuple(claims),
+            claims=party.claims if claims is None else tuple(claims),
             failed_path=failed_path,
             signed_out_url=signed_out_url,
             id_token_in_address=id_token_in_logout_address,

@@ -20,7 +20,7 @@ from dojang.client import (
 )
 from dojang.integrations.bff.cookies import Header
 from dojang.integrations.bff.guard import check_navigation
-from dojang.integrations.bff.parts import Parts, lead, refuse
+from dojang.integrations.bff.parts import Parts, lead
 from dojang.integrations.bff.records import make_session
 from dojang.integrations.bff.vault import find_key, name_person, name_session
 from dojang.oauth.errors import ErrorCode, OAuthError
@@ -36,17 +36,18 @@ _log: Final = logging.getLogger("dojang.bff")
 async def begin_sign_in(parts: Parts, request: Request) -> Response:
     """Where to → a transaction for this browser → off to the provider.
 
-    Raises `OAuthError`, `Foreign` and `Unavailable`.
+    Raises `OAuthError` and `Foreign`.
     """
     check_navigation(request)
     asked = parse_parameters(request.query)
     return_to = check_path(asked.get("return_to", "/"))
+    ask, note = _read_ask(asked), _write_note(parts, request, return_to)
     try:
-        note = _write_note(parts, request, return_to)
-        begun = await parts.party.begin_async(_read_ask(asked), note=note)
+        begun = await parts.party.begin_async(ask, note=note)
     except SignInDenied as denied:
-        _log.warning("no sign-in begins: the provider answers %s", denied.error)
-        return refuse(502, "provider_refuses")
+        return _fail(parts, "provider_refuses", f"the provider answers {denied.error}")
+    except Unavailable as failure:
+        return _fail(parts, "unavailable", str(failure))
     transaction = begun.transaction
     return lead(
         begun.url,
@@ -58,7 +59,7 @@ async def begin_sign_in(parts: Parts, request: Request) -> Response:
 async def finish_sign_in(parts: Parts, request: Request) -> Response:
     """The transaction of this browser → who it is → a session under a new name.
 
-    Raises `OAuthError` and `Unavailable`.
+    Raises `OAuthError`.
     """
     state = parse_parameters(request.query).get("state", "")
     sealed = parts.cookies.find_sign_in(request, state)
@@ -76,6 +77,8 @@ async def finish_sign_in(parts: Parts, request: Request) -> Response:
         why, error = f"the token endpoint answers {refused.error}", "sign_in_refused"
     except SignInDenied as denied:
         why = error = denied.error
+    except Unavailable as failure:
+        why, error = str(failure), "unavailable"
     else:
         if shown is not None:
             return_to, _, former = transaction.note.partition("\n")
@@ -166,7 +169,8 @@ async def _end_former(parts: Parts, request: Request, former: str) -> None:
     nobody can have given it one (no fixation)."""
     shown = parts.cookies.find_session(request)
     for key in {former, "" if shown is None else find_key(shown)} - {""}:
-        await parts.vault.end(key)
+        with suppress(Unavailable):  # it ends by itself, and this browser has its name no more
+            await parts.vault.end(key)
 
 
 def _fail(parts: Parts, error: str, why: str, *headers: Header) -> Response:

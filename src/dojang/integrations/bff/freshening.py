@@ -43,14 +43,13 @@ class Freshening:
         now = self._clock.now()
         if access is not None and now < access.renew_at:
             return access
-        alive = access is not None and now < access.expires_at
-        if access is not None and alive and self._clock.monotonic() < self._find_pause(kept.key):
+        if access is None or now >= access.expires_at:
+            return await self._renew(kept.key, resource, beyond=None)
+        if kept.session.refresh_token is None or self._is_pausing(kept.key):
             return access
         try:
             return await self._renew(kept.key, resource, beyond=None)
         except Unavailable:
-            if access is None or not alive:
-                raise
             self._pause(kept.key)
             return access
 
@@ -140,8 +139,8 @@ class Freshening:
             with suppress(Unavailable):
                 await self._party.revoke_async(session.refresh_token)
 
-    def _find_pause(self, key: str) -> float:
-        return self._pauses.get(key, float("-inf"))
+    def _is_pausing(self, key: str) -> bool:
+        return self._clock.monotonic() < self._pauses.get(key, float("-inf"))
 
     def _pause(self, key: str) -> None:
         if len(self._pauses) >= MOST_PAUSES:

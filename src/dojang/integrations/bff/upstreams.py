@@ -107,12 +107,8 @@ class Upstream:
 
 def find_upstream(upstreams: Sequence[Upstream], path: str) -> Upstream | None:
     """The one whose prefix is the longest that the path lies under."""
-    found = None
-    for each in upstreams:
-        if path == each.prefix or path.startswith(each.prefix + "/"):
-            if found is None or len(each.prefix) > len(found.prefix):
-                found = each
-    return found
+    fitting = [each for each in upstreams if f"{path}/".startswith(each.prefix + "/")]
+    return max(fitting, key=lambda each: len(each.prefix), default=None)
 
 
 def build_target(upstream: Upstream, request: Request) -> str:
@@ -131,9 +127,8 @@ def select_request_headers(upstream: Upstream, request: Request) -> list[tuple[s
     """The headers that go along: none of the connection, no cookie, no credentials. Raises
     `BadTarget` for a value that is not printable ASCII."""
     wanted = REQUEST_HEADERS.union(name.lower() for name in upstream.headers)
-    chosen = _select(
-        ((n.decode("latin-1"), v.decode("latin-1")) for n, v in request.headers), wanted
-    )
+    given = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
+    chosen = _select(given, wanted)
     if any(not (value.isascii() and value.isprintable()) for _, value in chosen):
         raise BadTarget
     return chosen
