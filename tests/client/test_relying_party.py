@@ -145,6 +145,7 @@ ANSWERS: dict[str, tuple[dict[str, str | None], Flaw]] = {
     "no issuer": ({"iss": None}, Flaw.NO_ISSUER),
     "an error of no issuer": ({"iss": None, "error": "access_denied"}, Flaw.NO_ISSUER),
     "no code": ({"code": None}, Flaw.NO_CODE),
+    "a code that is none": ({"code": "é"}, Flaw.NO_CODE),
 }
 
 

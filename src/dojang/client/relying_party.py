@@ -20,13 +20,13 @@ from dojang.clock import SYSTEM_CLOCK, Clock
 from dojang.fetch import AsyncTransport, HttpTransport, ThreadedTransport, Transport
 from dojang.jose.algorithms import check_algorithms
 from dojang.jose.keys import ALGORITHMS
-from dojang.oauth.authorization import OPENID
 from dojang.oauth.redirects import check_registered_redirect_uri
 from dojang.trust.credentials import Credentials
 from dojang.trust.remote_keys import KeySource
 
 TIMEOUT: Final = 5.0
 WIDTH: Final = 64  # conversations under way at once, where threads carry them
+OPENID: Final = "openid"  # the scope that asks for an id_token
 _NOTHING: Final = Ask()
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
@@ -30,6 +31,7 @@ from dojang.oauth.pkce import METHOD, build_challenge
 from dojang.trust.credentials import Credentials, build_form
 
 LONGEST_TOKEN: Final = 8192
+_CODE: Final = re.compile(r"[ -~]{1,4096}")  # RFC 6749 §A.11
 FORM: Final = (("Content-Type", "application/x-www-form-urlencoded"),)
 
 
@@ -121,9 +123,10 @@ def check_answer(
         raise SignInRefused(Flaw.OTHER_ISSUER)
     if "error" in answer:
         raise SignInDenied(_read_error(answer["error"]))
-    if "code" not in answer:
+    code = answer.get("code", "")
+    if _CODE.fullmatch(code) is None:
         raise SignInRefused(Flaw.NO_CODE)
-    return answer["code"]
+    return code
 
 
 def build_form_request(

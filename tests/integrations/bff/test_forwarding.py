@@ -112,6 +112,8 @@ async def test_a_path_leads_nowhere_else(stage: Stage) -> None:
     for path in ("/apis", "/API/orders", "/a%70i/orders", "/", "/%2e/api/orders", "//api/x"):
         assert (await browser.call("GET", path)).status == 404, path
     assert (await browser.call("GET", "/api/a", accept="\xe9")).status == 400
+    twice = {**OWN, "accept": "a/b", "Accept": "c/d"}
+    assert (await browser.ask("GET", "/api/a", twice)).status == 400
     assert stage.api.requests == []
     for path in ("/api", "/api/", "/api/orders/", "/api/%ED%99%8D", "/api/...", "/api/a%20b"):
         assert (await browser.call("GET", path)).status == 200, path
@@ -199,6 +201,8 @@ def test_an_upstream_that_cannot_be(changes: dict[str, Any]) -> None:
         {"failed_path": "//evil.example"},
         {"signed_out_url": "http://app.test/"},
         {"same_site": "None"},
+        {"cookie": "a;b"},
+        {"failed_path": "/#failed"},
     ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any]) -> None:
@@ -216,3 +220,13 @@ async def test_more_headers_where_they_are_named() -> None:
     answered = await browser.call("HEAD", "/api/orders", **{"x-tenant": "blue"})
     assert answered.find("x-total") == "3"
     assert dict(stage.api.requests[0].headers)["x-tenant"] == "blue"
+
+
+def test_a_redirect_uri_that_leads_elsewhere() -> None:
+    for uri in (
+        "https://app.test/other",
+        "https://app.test/callback?a=b",
+        "com.app.test:/callback",
+    ):
+        with pytest.raises(ValueError, match=r"\w"):
+            Stage(redirect_uri=uri)

@@ -2,11 +2,25 @@
 
 import logging
 import re
+from typing import Any
+from urllib.parse import quote
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from dojang.integrations.bff import Lifetimes
-from tests.integrations.bff.stage import SESSION, SIGN_IN, Browser, Stage, read_query
+from dojang.integrations.bff.vault import name_session
+from tests.integrations.bff.stage import (
+    ORIGIN,
+    OWN,
+    SESSION,
+    SIGN_IN,
+    UPSTREAM,
+    Browser,
+    Stage,
+    read_query,
+)
 from tests.web.pages.visitor import Visitor
 
 
@@ -78,8 +92,6 @@ RETURN_TO = {
 
 @pytest.mark.proves("T2")
 async def test_nobody_is_led_elsewhere(stage: Stage) -> None:
-    from urllib.parse import quote
-
     browser = stage.browse()
     for path in sorted(RETURN_TO - {""}):
         refused = await browser.ask("GET", f"/login?return_to={quote(path)}")
@@ -247,8 +259,6 @@ async def test_a_session_that_ended_while_it_began(stage: Stage) -> None:
     """The provider told of a logout before the answer of its token endpoint was kept."""
     browser, visitor = stage.browse(), Visitor(stage.house.issuer)
     callback = await stage.go(browser, visitor)
-    from dojang.integrations.bff.vault import name_session
-
     sid = stage.house.find_session_of(visitor).session_id
     name = name_session(stage.house.issuer.url, sid)
     await stage.sessions.end_all(name, at=int(stage.clock.now()), remember=60)
@@ -268,3 +278,52 @@ async def test_it_is_mounted_anywhere() -> None:
     ).status == 200  # its server took the prefix off
     assert (await browser.call("GET", "/bff/nothing")).status == 404
     assert (await browser.call("POST", "/bff/session")).status == 405
+
+
+async def test_it_is_mounted_in_an_application(stage: Stage) -> None:
+    app = FastAPI()
+    app.mount("/bff", stage.bff)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        assert (await client.get("/bff/session")).status_code == 403
+        left = await client.get("/bff/login?return_to=/orders")
+        assert left.status_code == 303
+        callback = stage.visit(left.headers["location"])
+        arrived = await client.get("/bff" + callback)
+        assert arrived.headers["location"] == "/orders"
+        assert (await client.get("/bff/session", headers=OWN)).json()["signed_in"] is True
+        answered = await client.get("/bff/api/%ED%99%8D?a=%2F", headers=OWN)
+        assert answered.json() == {"orders": []}
+        assert (await client.get("/bff/nothing", headers=OWN)).status_code == 404
+    assert stage.api.requests[0].url == UPSTREAM + "/%ED%99%8D?a=%2F"
+
+
+@pytest.mark.proves("T2")
+async def test_only_on_this_very_machine_is_the_cookie_plain() -> None:
+    uri = "http://127.0.0.1:8000/callback"
+    stage = Stage(client={"redirect_uris": (uri,)}, redirect_uri=uri, bff={"cookie": "shop"})
+    left = await stage.browse().ask("GET", "/login")
+    assert left.cookies[0].startswith("shop-sign-in-")
+    assert "Secure" not in left.cookies[0]
+    assert "HttpOnly" in left.cookies[0]
+    with pytest.raises(ValueError, match="https"):
+        Stage(redirect_uri="http://app.test/callback")
+
+
+async def test_what_else_asgi_brings(stage: Stage) -> None:
+    sent: list[str] = []
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    await stage.bff({"type": "lifespan"}, receive, send)
+    messages.append({"type": "websocket.connect"})
+    await stage.bff({"type": "websocket", "path": "/api/orders"}, receive, send)
+    messages.append({"type": "http.disconnect"})
+    scope = {"type": "http", "method": "GET", "path": "/login", "headers": []}
+    await stage.bff(scope, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete", "websocket.close"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -46,6 +47,8 @@ _GUARDED: Final[Mapping[tuple[str, str], Endpoint]] = {
 }
 _PATHS: Final = frozenset(path for _, path in (*_OPEN, *_GUARDED))
 
+_COOKIE: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
+
 _log: Final = logging.getLogger("dojang.bff")
 
 
@@ -55,10 +58,11 @@ class Bff:
     of an upstream go on there with an access token; the browser has a cookie and nothing else.
 
     `ring` seals what is kept, in `sessions` and in the browser. `claims` are those of a person
-    that pages may see; without them, those that `party` asks for. `failed_path` is where the
-    browser lands after a sign-in that failed, and `signed_out_url`, registered with the provider,
-    after a logout there. `id_token_in_logout_address` spares most people a question of the
-    provider, and puts the id_token into an address in the browser.
+    that pages may see; without them, those that `party` asks for. `cookie` names the cookies, where
+    several applications share an origin. `failed_path` is where the browser lands after a sign-in
+    that failed, and `signed_out_url`, registered with the provider, after a logout there.
+    `id_token_in_logout_address` spares most people a question of the provider, and puts the
+    id_token into an address in the browser. `most_body` is the largest content, in bytes.
 
     For one event loop. Raises `ValueError`.
     """
@@ -72,6 +76,7 @@ class Bff:
         upstreams: Collection[Upstream] = (),
         claims: Collection[str] | None = None,
         lifetimes: Lifetimes | None = None,
+        cookie: str = "dojang-bff",
         same_site: SameSite = "Lax",
         failed_path: str = "/",
         signed_out_url: str | None = None,
@@ -79,8 +84,12 @@ class Bff:
         most_body: int = MOST_BODY,
         transport: AsyncTransport | None = None,
     ) -> None:
-        parse_url(party.redirect_uri)
-        _check_settings(upstreams, failed_path, signed_out_url, same_site)
+        _check_addresses(party.redirect_uri, failed_path, signed_out_url)
+        _check_prefixes(upstreams)
+        if _COOKIE.fullmatch(cookie) is None or same_site not in ("Lax", "Strict"):
+            raise ValueError(
+                "a cookie has a name of letters, digits and dashes, and is Lax or Strict"
+            )
         lifetimes = lifetimes or Lifetimes()
         vault = Vault(sessions, ring, lifetimes=lifetimes, clock=party.clock)
         self._parts = Parts(
@@ -88,6 +97,7 @@ class Bff:
             vault=vault,
             freshening=Freshening(party, vault),
             cookies=Cookies(
+                cookie,
                 secure=urlsplit(party.redirect_uri).scheme == "https",
                 same_site=same_site,
                 lifetime=lifetimes.absolute,
@@ -165,23 +175,24 @@ class _Answered(Exception):
         self.response = response
 
 
-def _check_settings(
-    upstreams: Collection[Upstream],
-    failed_path: str,
-    signed_out_url: str | None,
-    same_site: SameSite,
-) -> None:
-    prefixes = [each.prefix for each in upstreams]
-    if len(set(prefixes)) < len(prefixes) or not _PATHS.isdisjoint(prefixes):
-        raise ValueError("every upstream has a prefix of its own")
+def _check_addresses(redirect_uri: str, failed_path: str, signed_out_url: str | None) -> None:
+    parts = parse_url(redirect_uri)
+    if parts.query or not parts.path.endswith(CALLBACK):
+        raise ValueError(f"the redirect URI ends in {CALLBACK}, below where this is mounted")
+    if signed_out_url is not None:
+        parse_url(signed_out_url)
     try:
         check_path(failed_path)
     except OAuthError:
         raise ValueError("failed_path is a path of the application") from None
-    if signed_out_url is not None:
-        parse_url(signed_out_url)
-    if same_site not in ("Lax", "Strict"):
-        raise ValueError("same_site is Lax or Strict")
+    if "#" in failed_path:
+        raise ValueError("failed_path gets a query, so it has no fragment")
+
+
+def _check_prefixes(upstreams: Collection[Upstream]) -> None:
+    prefixes = [each.prefix for each in upstreams]
+    if len(set(prefixes)) < len(prefixes) or not _PATHS.isdisjoint(prefixes):
+        raise ValueError("every upstream has a prefix of its own")
 
 
 def _read_head(scope: Scope) -> Request:

@@ -22,10 +22,10 @@ MOST_SIGN_INS: Final = 5  # under way in one browser
 class Cookies:
     """The cookies of one origin. `lifetime` is a session's, in seconds."""
 
-    def __init__(self, *, secure: bool, same_site: SameSite, lifetime: int) -> None:
+    def __init__(self, name: str, *, secure: bool, same_site: SameSite, lifetime: int) -> None:
         prefix = "__Host-" if secure else ""
-        self.session: Final = prefix + "dojang-bff"
-        self._sign_in: Final = prefix + "dojang-bff-sign-in-"
+        self.session: Final = prefix + name
+        self._sign_in: Final = f"{prefix}{name}-sign-in-"
         self._attributes: Final = "; Path=/; HttpOnly" + "; Secure" * secure
         self._same_site = same_site
         self._lifetime = lifetime

@@ -15,7 +15,7 @@ from dojang.integrations.bff.records import Access, BrowserSession
 from dojang.integrations.bff.vault import Kept, Vault
 
 YOUNG: Final = 5.0  # seconds in which a token that a refresh brought is not renewed again
-LONGEST: Final = 7.0  # seconds for a refresh: less than a lock lasts
+LONGEST: Final = 5.5  # seconds for a refresh: less than a lock lasts
 PAUSE: Final = 2.0  # seconds between two attempts that fail, while the old token serves
 MOST_PAUSES: Final = 10_000
 

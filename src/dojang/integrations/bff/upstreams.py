@@ -125,11 +125,13 @@ def build_target(upstream: Upstream, request: Request) -> str:
 
 def select_request_headers(upstream: Upstream, request: Request) -> list[tuple[str, str]]:
     """The headers that go along: none of the connection, no cookie, no credentials. Raises
-    `BadTarget` for a value that is not printable ASCII."""
+    `BadTarget` for a value that is not printable ASCII, and for a header that stands twice."""
     wanted = REQUEST_HEADERS.union(name.lower() for name in upstream.headers)
     given = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
     chosen = _select(given, wanted)
     if any(not (value.isascii() and value.isprintable()) for _, value in chosen):
+        raise BadTarget
+    if len({name for name, _ in chosen}) < len(chosen):
         raise BadTarget
     return chosen
 
