@@ -13,6 +13,7 @@ import typer
 from dojang.cli.application import app
 from dojang.cli.config_settings import SETTINGS
 from dojang.cli.demo.report import Report
+from dojang.client import Flaw
 from dojang.resource.errors import RefusalReason
 from dojang.server.administration import OPERATIONS
 from dojang.testing import Issuer
@@ -118,7 +119,7 @@ def test_the_reference_lists_what_there_is() -> None:
     assert sorted(shown) == sorted(list_commands(typer.main.get_command(app)))
 
     errors = set(re.findall(r"`(\w+)`", (reference / "errors.md").read_text()))
-    assert set(RefusalReason) - errors == set()
+    assert {*RefusalReason, *Flaw} - errors == set()
 
 
 def test_the_schema_of_the_demo_is_the_one_shown() -> None:

@@ -3,10 +3,13 @@
 import asyncio
 import hmac
 import json
+from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dojang.client import (
     Ask,
@@ -581,3 +584,53 @@ def test_what_cannot_be_safe_is_refused_at_once(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         make_party(provider, **settings)
+
+
+# Whatever comes.
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+NAMES = ("iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "azp", "acr", "auth_time", "at_hash")
+LOGOUT_NAMES = ("iss", "aud", "exp", "iat", "nbf", "jti", "sid", "sub", "events", "azp")
+
+
+@pytest.mark.proves("C123")
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3))
+def test_whatever_an_id_token_says(lie: Claims) -> None:
+    provider = LyingProvider(clock=SettableClock())
+    provider.lie = lie
+    party = make_party(provider)
+    with suppress(SignInRefused):
+        provider.finish(party, party.begin(Ask(max_age=600)))
+
+
+@pytest.mark.proves("C123")
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(st.sampled_from(LOGOUT_NAMES), VALUES, max_size=3))
+def test_whatever_a_logout_token_says(lie: Claims) -> None:
+    provider = LyingProvider(clock=SettableClock())
+    with suppress(LogoutRefused):
+        make_party(provider).read_logout_token(provider.logout_token(**lie))
+
+
+@pytest.mark.proves("C121", "C122")
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.binary(max_size=60) | st.text(max_size=30).map(lambda text: quote(text).encode()))
+def test_whatever_a_browser_brings(junk: bytes) -> None:
+    provider = LyingProvider(clock=SettableClock())
+    party = make_party(provider)
+    begun = party.begin()
+    good = provider.visit(begun.url, code=None, iss=None)
+    for query in (junk, good + b"&" + junk, good + b"&code=" + junk, good + b"&iss=" + junk):
+        with pytest.raises((SignInRefused, SignInDenied)):
+            party.finish(begun.transaction, query)
+    with suppress(NoTransaction):
+        Transaction.open(junk.decode("latin-1"), SealRing(SealKey.generate()))

@@ -46,6 +46,10 @@ async def test_somebody_signs_in_and_calls_an_api(
     assert left.status == 200
     secrets = stage.list_secrets()
     assert len(secrets) == 3
+    kept = await stage.bff._parts.vault.find((await stage.meet()).cookies[SESSION], use=False)
+    assert kept is not None
+    secrets = stage.list_secrets()
+    assert not [secret for secret in secrets if secret in repr(kept) + repr(kept.session.access)]
     shown = "".join(map(repr, browser.seen)) + caplog.text + repr((stage.bff, stage.sessions))
     assert not [secret for secret in secrets if secret in shown]
 

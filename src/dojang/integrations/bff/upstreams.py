@@ -66,12 +66,14 @@ NEVER: Final = frozenset(
         "upgrade",
     }
 )
+MOST_DECODINGS: Final = 4
 METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
 
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _TARGET: Final = re.compile(r"[!-~]*")
 _NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
-_HIDDEN: Final = re.compile(r"%(?:2[fF]|5[cC]|00)|[\\#]")
+_HIDDEN: Final = re.compile(r"%(?:2[fF]|5[cC])|[\\#]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class BadTarget(Exception):
@@ -148,14 +150,18 @@ def _select(headers: Iterable[tuple[str, str]], wanted: frozenset[str]) -> list[
 
 
 def _is_plain(path: str) -> bool:
-    """Whether no segment means another place, or nothing, however often it is decoded."""
-    decoded = path
-    for _ in range(4):
-        segments = decoded.split("/")[1:]
-        if any(each in (".", "..") for each in segments) or "" in segments[:-1]:
+    """Whether no segment means another place, or nothing, however often it is decoded, and with
+    parameters left out or not (`/..;/`, which some servers read as `/../`)."""
+    for _ in range(MOST_DECODINGS):
+        segments = path.replace("\\", "/").split("/")[1:]
+        names = {each.partition(";")[0] for each in segments}
+        if names & {".", ".."} or "" in segments[:-1] or _CONTROL.search(path):
             return False
-        again = unquote(decoded)
-        if again == decoded:
+        try:
+            decoded = unquote(path, errors="strict")
+        except UnicodeDecodeError:
+            return False
+        if decoded == path:
             return True
-        decoded = again
+        path = decoded
     return False
