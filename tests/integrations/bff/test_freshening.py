@@ -6,8 +6,9 @@ from collections import Counter
 import pytest
 
 from dojang.fetch import FetchFailed, FetchProblem, FetchResponse
+from dojang.integrations.bff import Upstream
 from dojang.integrations.bff.freshening import PAUSE, YOUNG
-from tests.integrations.bff.stage import LIFE, SESSION, Browser, Stage
+from tests.integrations.bff.stage import LIFE, UPSTREAM, Browser, Stage
 
 LATE = LIFE * 0.9
 LOST = FetchFailed("issuer.test", FetchProblem.TIMEOUT)
@@ -62,7 +63,7 @@ async def test_a_refresh_that_is_refused_ends_the_session(stage: Stage) -> None:
     stage.house.hong.press(page, "withdraw")
     refused = await browser.call("GET", "/api/orders")
     assert (refused.status, refused.json) == (401, {"error": "signed_out"})
-    assert SESSION not in browser.cookies
+    assert await browser.tell() == {"signed_in": False}
     assert (
         len(stage.api.requests) == 1
     )  # the API refused; nobody had to wait for the end of a token
@@ -142,8 +143,11 @@ async def test_a_logout_beside_a_refresh_wins(stage: Stage) -> None:
 
 @pytest.mark.proves("T2")
 async def test_a_session_without_a_refresh_token_ends_with_its_access() -> None:
-    stage = Stage(client={"refresh": "none"})
+    me = Upstream(prefix="/api/me", url=UPSTREAM, resource="https://me.test")
+    upstreams = [Upstream(prefix="/api", url=UPSTREAM), me]
+    stage = Stage(client={"refresh": "none"}, bff={"upstreams": upstreams})
     browser = await stage.meet()
+    assert (await browser.call("GET", "/api/me")).status == 503
     stage.clock.move(LIFE - 1)
     assert (await browser.call("GET", "/api/orders")).status == 200
     stage.clock.move(1)

@@ -109,9 +109,9 @@ class Bff:
         )
         self._origin = find_origin(party.redirect_uri).encode()
         self._most_body = most_body
-        self._forwarding = Forwarding(
-            self._parts, tuple(upstreams), transport or AsyncHttpTransport(kept_per_host=64)
-        )
+        own = AsyncHttpTransport(kept_per_host=64)
+        self._own = own if transport is None else None
+        self._forwarding = Forwarding(self._parts, tuple(upstreams), transport or own)
 
     def __repr__(self) -> str:
         return f"Bff({self._parts.party!r})"
@@ -119,7 +119,7 @@ class Bff:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
-            await _live(receive, send)
+            await self._live(receive, send)
         elif kind == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
@@ -127,6 +127,20 @@ class Bff:
             response = await self._answer(scope, receive)
             if response is not None:
                 await _send(response, scope, send)
+
+    async def aclose(self) -> None:
+        """Close the connections to upstreams that are its own: where it is mounted nobody tells it
+        of the end."""
+        if self._own is not None:
+            await self._own.aclose()
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        kind = ""
+        while kind != "lifespan.shutdown":
+            kind = (await receive())["type"]
+            if kind == "lifespan.shutdown":
+                await self.aclose()
+            await send({"type": f"{kind}.complete"})
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
         try:
@@ -235,11 +249,3 @@ async def _send(response: Response, scope: Scope, send: Send) -> None:
     await send({**start, "headers": headers})
     body = b"" if scope["method"] == "HEAD" else response.body
     await send({"type": "http.response.body", "body": body})
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return

@@ -97,7 +97,8 @@ class Forwarding:
         )
 
     def _say_signed_out(self) -> Response:
-        return refuse(401, "signed_out", self._parts.cookies.drop_session())
+        # The cookie stays: it may be a new one by now, from a sign-in in another tab.
+        return refuse(401, "signed_out")
 
 
 def _is_refused(response: FetchResponse) -> bool:

@@ -97,6 +97,8 @@ class Freshening:
     ) -> BrowserSession:
         """The session with a new token, not kept yet. Where there is none to be had, its end."""
         if session.refresh_token is None:
+            if (resource or "") not in session.access:
+                raise Unavailable("an access token for another resource, without a refresh token")
             await self._vault.end(key)
             raise SessionOver
         try:
