@@ -49,6 +49,7 @@ class LyingProvider:
         self.metadata_changes: dict[str, Any] = {}
         self.status = 200
         self.down = False
+        self.broken: set[str] = set()
         self.requests: list[FetchRequest] = []
         self.forms: list[dict[str, str]] = []
         self.asked: dict[str, str] = {}
@@ -126,6 +127,8 @@ class LyingProvider:
             "/userinfo": lambda *_: answer_json(self.userinfo),
             "/revoke": lambda _, form: self._revoke(form),
         }
+        if parts.path in self.broken:
+            return FetchResponse(500, {}, b"")
         answer = answers.get(parts.path)
         return FetchResponse(404, {}, b"{}") if answer is None else answer(request, form)
 

@@ -557,6 +557,17 @@ def test_the_userinfo_is_of_the_person(provider: LyingProvider) -> None:
     assert refused.value.flaw is Flaw.OTHER_PERSON
 
 
+def test_nothing_is_spent_that_could_not_be_read(provider: LyingProvider) -> None:
+    """A code and a refresh token are good once: without keys their answer would be lost."""
+    provider.broken = {"/jwks"}
+    party = make_party(provider)
+    with pytest.raises(Unavailable):
+        provider.finish(party, party.begin())
+    with pytest.raises(Unavailable):
+        party.refresh("refresh-1", before={})
+    assert provider.count("/token") == 0
+
+
 def test_in_an_outage_the_metadata_serves_on(provider: LyingProvider) -> None:
     party = make_party(provider)
     begun = party.begin()

@@ -245,6 +245,8 @@ class SigningIn:
         metadata = yield from self._provider.discover()
         if metadata.token_endpoint is None:
             raise Unavailable(f"{self._provider.issuer} (its metadata names no token endpoint)")
+        # What is asked for is spent by the question: so the keys to read the answer come first.
+        yield from use_keys(self._provider.find_keys(metadata), lambda _: None)
         if resource is not None:
             form["resource"] = resource
         asked_at = self._clock.now()

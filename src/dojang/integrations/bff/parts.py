@@ -32,11 +32,6 @@ class Parts:
     signed_out_url: str | None
     id_token_in_address: bool
 
-    @property
-    def origin(self) -> str:
-        """Where the browser is: scheme, host and port."""
-        return find_origin(self.party.redirect_uri)
-
 
 def find_origin(url: str) -> str:
     """Scheme, host and port of a URL, as browsers say them."""
