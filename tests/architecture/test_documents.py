@@ -1,5 +1,6 @@
 """What the documents say exists: links, commands, and examples that run."""
 
+import inspect
 import json
 import re
 import subprocess
@@ -13,6 +14,8 @@ import typer
 from dojang.cli.application import app
 from dojang.cli.config_settings import SETTINGS
 from dojang.cli.demo.report import Report
+from dojang.client import Ask, Flaw, RelyingParty
+from dojang.integrations.bff import Bff, Upstream
 from dojang.resource.errors import RefusalReason
 from dojang.server.administration import OPERATIONS
 from dojang.testing import Issuer
@@ -118,7 +121,16 @@ def test_the_reference_lists_what_there_is() -> None:
     assert sorted(shown) == sorted(list_commands(typer.main.get_command(app)))
 
     errors = set(re.findall(r"`(\w+)`", (reference / "errors.md").read_text()))
-    assert set(RefusalReason) - errors == set()
+    assert {*RefusalReason, *Flaw} - errors == set()
+
+
+def test_the_reference_of_the_backend_lists_every_setting() -> None:
+    settings = (ROOT / "docs" / "reference" / "bff.md").read_text().partition("## Settings")[2]
+    rows = re.findall(r"^\| (`.*?) \|", settings, re.MULTILINE)
+    shown = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    kinds = (Bff, Upstream, RelyingParty, Ask)
+    parameters = [name for each in kinds for name in inspect.signature(each).parameters]
+    assert shown == [name for name in parameters if name != "party"]
 
 
 def test_the_schema_of_the_demo_is_the_one_shown() -> None:

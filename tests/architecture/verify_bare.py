@@ -3,6 +3,8 @@
 import sys
 import time
 
+from dojang.client import PublicClient, RelyingParty
+from dojang.integrations.bff import Bff, SealKey, SealRing, SessionsInOneProcess
 from dojang.jose.jws import CompactSigner
 from dojang.jose.jwt import sign_jwt
 from dojang.jose.keys import KeySet, SigningKey
@@ -34,6 +36,14 @@ def verify(audience: str) -> str:
     verifier = LocalVerifier(expect, keys=FixedKeys(KeySet([key.verifying_key()])))
     return verifier.verify(token).subject
 
+
+party = RelyingParty(
+    issuer=ISSUER,
+    credentials=PublicClient("app"),
+    redirect_uri="https://app.example/callback",
+)
+assert party.issuer == ISSUER
+Bff(party, ring=SealRing(SealKey.generate()), sessions=SessionsInOneProcess())
 
 assert verify("https://orders.example") == "someone"
 print("verified")

@@ -76,6 +76,10 @@ class Stage:
         self._servers: list[Server] = []
         self._people = 0
 
+    @property
+    def provider(self) -> Provider:
+        return self._provider
+
     def count_people(self) -> int:
         """One more than the last time."""
         self._people += 1

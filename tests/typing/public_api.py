@@ -28,8 +28,21 @@ from dojang import (
     Verifier,
     WhenStale,
 )
-from dojang.client import BoundSource, HttpxAuth, RequestsAuth
+from dojang.client import (
+    Begun,
+    BoundSource,
+    Flaw,
+    HttpxAuth,
+    LogoutToken,
+    PublicClient,
+    RelyingParty,
+    RequestsAuth,
+    SignedIn,
+    SignInRefused,
+    Tokens,
+)
 from dojang.integrations.asgi import Protect
+from dojang.integrations.bff import Bff, SealKey, SealRing, SessionsInOneProcess, Upstream
 from dojang.integrations.fastapi import Guard
 
 expect = Expect(
@@ -97,6 +110,25 @@ async def call_async() -> None:
     assert_type(await bound.token_async(), str)
 
 
+party = RelyingParty(
+    issuer="https://issuer.example",
+    credentials=PublicClient("app"),
+    redirect_uri="https://app.example/callback",
+)
+
+
+def sign_in(query: bytes) -> None:
+    begun = assert_type(party.begin(note="/"), Begun)
+    try:
+        signed_in = assert_type(party.finish(begun.transaction, query), SignedIn)
+    except SignInRefused as refused:
+        assert_type(refused.flaw, Flaw)
+    else:
+        assert_type(signed_in.tokens, Tokens)
+        assert_type(signed_in.session_id, str | None)
+    assert_type(party.read_logout_token("token"), LogoutToken)
+
+
 guard = Guard(
     issuer="https://issuer.example",
     audience="https://orders.example",
@@ -123,6 +155,13 @@ def order(
     return token.client_id
 
 
+backend = Bff(
+    party,
+    ring=SealRing(SealKey.generate()),
+    sessions=SessionsInOneProcess(),
+    upstreams=[Upstream(prefix="/api", url="https://orders.example")],
+    same_site="Strict",
+)
 protected = Protect(app, local, Policy.parse({}))
 
 LocalVerifier()  # type: ignore[call-arg]
@@ -131,4 +170,6 @@ Expect("https://issuer.example", "a", ["ES256"])  # type: ignore[call-arg]
 Follower("https://issuer.example", credentials="secret")  # type: ignore[arg-type]
 guard("orders:read", when_stale="never")  # type: ignore[arg-type]
 IntrospectionVerifier(expect, credentials="secret")  # type: ignore[arg-type]
+RelyingParty(issuer="https://issuer.example")  # type: ignore[call-arg]
+Bff(party, ring=b"key", sessions=SessionsInOneProcess())  # type: ignore[arg-type]
 VerifiedToken("raw")  # type: ignore[arg-type]

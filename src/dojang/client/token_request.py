@@ -14,7 +14,7 @@ from dojang.trust.credentials import Credentials, build_form
 
 MAX_ANSWER: Final = 65_536
 LONGEST_PAUSE: Final = 300.0  # seconds that a server may make us wait
-_ERROR: Final = re.compile(r"[a-z_]{1,64}")
+ERROR: Final = re.compile(r"[a-z_]{1,64}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
@@ -66,6 +66,11 @@ def build_token_request(
 
 def parse_token_response(response: FetchResponse) -> Granted:
     """Raises `TokenRefused`, `Busy` and `Unavailable`; none holds anything of a token."""
+    return parse_granted(parse_token_document(response))
+
+
+def parse_token_document(response: FetchResponse) -> dict[str, Any]:
+    """The JSON object of a good answer. Raises as `parse_token_response`."""
     if response.status in (429, 503):  # RFC 6585 §4
         raise Busy("the token endpoint", retry_after=_parse_pause(response))
     if response.status >= 500:
@@ -76,9 +81,14 @@ def parse_token_response(response: FetchResponse) -> Granted:
         raise Unavailable("the token endpoint (no JSON)") from None
     if response.status != 200:
         error = document.get("error")
-        if isinstance(error, str) and _ERROR.fullmatch(error):
+        if isinstance(error, str) and ERROR.fullmatch(error):
             raise TokenRefused(error)
         raise Unavailable(f"the token endpoint ({response.status})")
+    return document
+
+
+def parse_granted(document: Mapping[str, Any]) -> Granted:
+    """The access token of an answer. Raises `Unavailable`."""
     token, kind, lifetime = map(document.get, ("access_token", "token_type", "expires_in"))
     if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
         raise Unavailable("the token endpoint (no token)")

@@ -146,9 +146,10 @@ def _parse_texts(value: Any) -> tuple[str, ...]:
     raise InvalidMetadata("a member of the metadata is not a list of texts")
 
 
-def find_metadata_paths(issuer: str) -> tuple[str, ...]:
+def find_metadata_paths(issuer: str, *, openid: bool = False) -> tuple[str, ...]:
     """Where the metadata of `issuer` is served, best first: with the well-known part put before
-    the issuer's path (RFC 8414 §3.1), and appended to it (RFC 8414 §5)."""
+    the issuer's path (RFC 8414 §3.1), and appended to it (RFC 8414 §5). For `openid` the place
+    that every OpenID provider has (OpenID Connect Discovery §4) is the first."""
     path = urlsplit(issuer).path.rstrip("/")
     paths = (
         f"{AUTHORIZATION_SERVER}{path}",
@@ -156,7 +157,7 @@ def find_metadata_paths(issuer: str) -> tuple[str, ...]:
         f"{path}{OPENID_CONFIGURATION}",
         f"{path}{AUTHORIZATION_SERVER}",
     )
-    return tuple(dict.fromkeys(paths))
+    return tuple(dict.fromkeys((paths[2], *paths) if openid else paths))
 
 
 def find_resource_metadata_url(resource: str) -> str:

@@ -60,6 +60,18 @@ class ClientSecretPost:
 
 
 @dataclass(frozen=True, slots=True)
+class PublicClient:
+    """`none`: a client that keeps no secret and only says its name (RFC 6749 §3.2.1)."""
+
+    client_id: str
+
+    def authenticate(
+        self, form: dict[str, str], headers: dict[str, str], *, issuer: str, now: float
+    ) -> None:
+        form["client_id"] = self.client_id
+
+
+@dataclass(frozen=True, slots=True)
 class PrivateKeyJwt:
     """`private_key_jwt`: each request carries an assertion of its own, good for a minute."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,20 +22,22 @@ _JSON: Final = (("Accept", "application/json"),)
 
 class Issuer:
     """An issuer and where it is reached. `name` is what is checked, always; requests go to its own
-    address unless `fetch_from`, the address of another door to the same server, is given."""
+    address unless `fetch_from`, the address of another door to the same server, is given.
+    `also_at` are other hosts that its endpoints may be on, each as scheme, host and port."""
 
-    __slots__ = ("_door", "_origin", "name")
+    __slots__ = ("_door", "_elsewhere", "_origin", "name")
 
-    def __init__(self, name: str, *, fetch_from: str | None = None) -> None:
+    def __init__(
+        self, name: str, *, fetch_from: str | None = None, also_at: Collection[str] = ()
+    ) -> None:
         """Raises `ValueError` for what is no issuer, or no address that may be fetched from."""
         check_issuer(name)
         self.name = name
         self._origin = _find_origin(name)
         self._door = self._origin
+        self._elsewhere = frozenset(map(_find_bare_origin, also_at))
         if fetch_from is not None:
-            if urlsplit(fetch_from).path not in ("", "/") or parse_url(fetch_from).query:
-                raise ValueError("fetch_from is scheme, host and port alone")
-            self._door = _find_origin(fetch_from)
+            self._door = _find_bare_origin(fetch_from)
 
     def find_address(self, endpoint: str) -> str:
         """Where an endpoint named by the metadata is fetched.
@@ -42,16 +45,20 @@ class Issuer:
         Raises `Unavailable` where it is on another host than the issuer: metadata that a
         stranger changed must not lead keys or credentials elsewhere.
         """
-        if _find_origin(endpoint) != self._origin:
+        origin = _find_origin(endpoint)
+        if origin in self._elsewhere:
+            return endpoint
+        if origin != self._origin:
             raise Unavailable(f"{self.name} (its metadata names another host)")
         return self._door + endpoint[len(_split_origin(endpoint)) :]
 
-    def discover(self, *, timeout: float) -> Flow[ServerMetadata]:
-        """Ask the well-known places in turn; `timeout` is for each, in seconds.
+    def discover(self, *, timeout: float, openid: bool = False) -> Flow[ServerMetadata]:
+        """Ask the well-known places in turn, that of OpenID Connect Discovery (§4) first where
+        `openid` says so; `timeout` is for each, in seconds.
 
         Raises `Unavailable`: no answer, no metadata there, or metadata of another issuer.
         """
-        for path in find_metadata_paths(self.name):
+        for path in find_metadata_paths(self.name, openid=openid):
             response = yield FetchRequest(
                 "GET", self._door + path, _JSON, timeout=timeout, max_bytes=MAX_BYTES
             )
@@ -69,6 +76,12 @@ def _split_origin(url: str) -> str:
     scheme, _, rest = url.partition("://")
     authority = rest.partition("/")[0].partition("?")[0]
     return f"{scheme}://{authority}"
+
+
+def _find_bare_origin(url: str) -> str:
+    if urlsplit(url).path not in ("", "/") or parse_url(url).query:
+        raise ValueError("fetch_from and also_at are scheme, host and port alone")
+    return _find_origin(url)
 
 
 def _find_origin(url: str) -> str:

@@ -45,8 +45,8 @@ def dev(
 
 
 async def _serve(port: int, *, as_json: bool) -> None:
+    from dojang.cli.dev.client_app import ClientApp
     from dojang.cli.dev.house import API, CLIENT_ID, PASSWORD, USERNAME, open_house
-    from dojang.cli.dev.relying_party import RelyingParty
     from dojang.fetch import AsyncHttpTransport
     from dojang.server.config import TcpAddress
     from dojang.web.public import build_public_routes
@@ -61,7 +61,7 @@ async def _serve(port: int, *, as_json: bool) -> None:
         Listener(TcpAddress("127.0.0.1", port), build_public_routes(house.provider)),
         Listener(
             TcpAddress("127.0.0.1", port + 1),
-            RelyingParty(issuer, app, transport).build_routes(),
+            ClientApp(issuer, app, transport).build_routes(),
         ),
     ]
     about = {

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Coroutine
 from functools import cache
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from secrets import compare_digest, token_urlsafe
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dojang.cli.dev.house import API, CLIENT_ID, PASSWORD, SCOPE, USERNAME
-from dojang.clock import SYSTEM_CLOCK
-from dojang.fetch import AsyncTransport, FetchFailed, FetchRequest
+from dojang.client import (
+    PublicClient,
+    RelyingParty,
+    SignedIn,
+    SignInDenied,
+    SignInRefused,
+    TokenRefused,
+    Transaction,
+    Unavailable,
+)
+from dojang.fetch import AsyncTransport
 from dojang.jose import base64url, json_object
-from dojang.jose.errors import InvalidToken
-from dojang.jose.jwt import JwtVerifier, check_claims
-from dojang.jose.keys import KeySet
 from dojang.oauth.errors import ErrorCode, OAuthError
-from dojang.oauth.http import Request, Response, parse_parameters
-from dojang.oauth.pkce import METHOD, build_challenge
+from dojang.oauth.http import Request, Response
 from dojang.web.pages.assets import find_asset, load_assets
 from dojang.web.pages.headers import HTML, build_content_policy, build_safe_headers
 from dojang.web.pages.languages import choose_language
@@ -34,35 +38,40 @@ from dojang.web.routing import Route, RouteTable, TemplateRoute
 if TYPE_CHECKING:
     from jinja2 import Template
 
+T = TypeVar("T")
+
 COOKIE: Final = "dojang-dev"
 MOST_VISITS: Final = 1000
-SCOPES: Final = f"openid profile email offline_access {SCOPE}"
+SCOPES: Final = ("openid", "profile", "email", "offline_access", SCOPE)
+FAILURES: Final = (SignInRefused, SignInDenied, TokenRefused, Unavailable)
 STATIC: Final = "/static/{name}"
 _HERE: Final = Path(__file__).parent
 _SAFE: Final = build_safe_headers(secure=False)
-
-
-class Refused(Exception):
-    """The provider, or what it answered, is not as it should be; the message is for the page."""
 
 
 class Visit:
     """One browser: what it is in the middle of, and what it was given."""
 
     def __init__(self) -> None:
-        self.state = self.nonce = self.verifier = ""
-        self.tokens: dict[str, Any] = {}
-        self.identity: dict[str, Any] = {}
-        self.userinfo: dict[str, Any] = {}
+        self.transaction: Transaction | None = None
+        self.signed_in: SignedIn | None = None
 
 
-class RelyingParty:
+class ClientApp:
     """The application at `address`, a client of `issuer`."""
 
     def __init__(self, issuer: str, address: str, transport: AsyncTransport) -> None:
         self._issuer = issuer
         self._address = address
-        self._transport = transport
+        self._party = RelyingParty(
+            issuer=issuer,
+            credentials=PublicClient(CLIENT_ID),
+            redirect_uri=f"{address}/callback",
+            scopes=SCOPES,
+            resource=API,
+            algorithms=("ES256",),
+            async_transport=transport,
+        )
         self._visits: dict[str, Visit] = {}
 
     def build_routes(self) -> RouteTable:
@@ -85,103 +94,61 @@ class RelyingParty:
     async def sign_in(self, request: Request) -> Response:
         """To the provider, with what only this browser can answer for (C121)."""
         self._check_own(request)
+        try:
+            begun = await _run(self._party.begin_async())
+        except FAILURES as failure:
+            return self._draw(request, None, problem=_name(failure))
         visit, key = Visit(), token_urlsafe(32)
-        visit.state, visit.nonce, visit.verifier = (token_urlsafe(32) for _ in range(3))
+        visit.transaction = begun.transaction
         while len(self._visits) >= MOST_VISITS:
             del self._visits[next(iter(self._visits))]
         self._visits[key] = visit
-        query = {
-            "client_id": CLIENT_ID,
-            "redirect_uri": f"{self._address}/callback",
-            "response_type": "code",
-            "scope": SCOPES,
-            "resource": API,
-            "state": visit.state,
-            "nonce": visit.nonce,
-            "code_challenge": build_challenge(visit.verifier),
-            "code_challenge_method": METHOD,
-        }
-        cookie = f"{COOKIE}={key}; Path=/; HttpOnly; SameSite=Lax"
-        return _lead(f"{self._issuer}/authorize?{urlencode(query)}", cookie)
+        return _lead(begun.url, f"{COOKIE}={key}; Path=/; HttpOnly; SameSite=Lax")
 
     async def take_code(self, request: Request) -> Response:
         """The answer of the provider, if it is one to this browser's question and its own."""
         visit = self._find_visit(request)
+        if visit is None or visit.transaction is None:
+            return self._draw(request, None, problem="no_transaction")
         try:
-            answer = parse_parameters(request.query)
-            if visit is None or not compare_digest(visit.state, answer.get("state", "")):
-                raise Refused("state")
-            if answer.get("iss") != self._issuer:  # RFC 9207 §2.4
-                raise Refused("iss")
-            if "error" in answer:
-                raise Refused(answer["error"])
-            form = {
-                "grant_type": "authorization_code",
-                "code": answer.get("code", ""),
-                "redirect_uri": f"{self._address}/callback",
-                "code_verifier": visit.verifier,
-            }
-            await self._take_tokens(visit, form)
-        except Refused as refused:
-            return self._draw(request, None, problem=str(refused))
+            visit.signed_in = await _run(self._party.finish_async(visit.transaction, request.query))
+        except FAILURES as failure:
+            return self._draw(request, None, problem=_name(failure))
+        visit.transaction = None
         return _lead("/")
 
     async def refresh(self, request: Request) -> Response:
         """Others, for the refresh token."""
         self._check_own(request)
         visit = self._find_visit(request)
-        if visit is None or not visit.tokens:
+        before = visit.signed_in if visit else None
+        if visit is None or before is None or before.tokens.refresh_token is None:
             return _lead("/")
-        form = {"grant_type": "refresh_token", "refresh_token": visit.tokens["refresh_token"]}
         try:
-            await self._take_tokens(visit, form)
-        except Refused as refused:
-            visit.tokens = {}
-            return self._draw(request, None, problem=str(refused))
+            tokens = await _run(
+                self._party.refresh_async(before.tokens.refresh_token, before=before.claims)
+            )
+        except FAILURES as failure:
+            visit.signed_in = None
+            return self._draw(request, None, problem=_name(failure))
+        claims = before.claims if tokens.id_token is None else _read(tokens.id_token)
+        visit.signed_in = SignedIn(claims, tokens)
         return _lead("/")
 
     async def sign_out(self, request: Request) -> Response:
         """Here, and at the provider (RP-Initiated Logout §2)."""
         self._check_own(request)
         visit = self._find_visit(request)
-        if visit is None or not visit.tokens:
+        if visit is None or visit.signed_in is None:
             return _lead("/")
-        hint, visit.tokens = visit.tokens["id_token"], {}
-        query = {"id_token_hint": hint, "post_logout_redirect_uri": f"{self._address}/"}
-        return _lead(f"{self._issuer}/logout?{urlencode(query)}")
-
-    async def _take_tokens(self, visit: Visit, form: Mapping[str, str]) -> None:
-        tokens = await self._ask("POST", "/token", {**form, "client_id": CLIENT_ID})
-        jwks = await self._ask("GET", "/.well-known/jwks.json")
+        hint, visit.signed_in = visit.signed_in.tokens.id_token, None
         try:
-            verifier = JwtVerifier(KeySet.parse(jwks), algorithms={"ES256"}, types={None})
-            signed = verifier.verify(tokens["id_token"])
-            now = int(SYSTEM_CLOCK.now())
-            check_claims(signed, issuer=self._issuer, audience=CLIENT_ID, now=now)
-        except InvalidToken as error:
-            raise Refused("id_token") from error
-        first = form["grant_type"] == "authorization_code"
-        if first and signed.claims.get("nonce") != visit.nonce:
-            raise Refused("nonce")
-        if not first and signed.claims["sub"] != visit.identity["sub"]:
-            raise Refused("sub")
-        visit.tokens, visit.identity = {**visit.tokens, **tokens}, signed.claims
-
-    async def _ask(
-        self, method: str, path: str, form: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        headers = (("Content-Type", "application/x-www-form-urlencoded"),) if form else ()
-        body = urlencode(form or {}).encode()
-        try:
-            request = FetchRequest(method, self._issuer + path, headers, body)
-            # A handler begins outside of any task, and time limits need one.
-            answer = await asyncio.create_task(self._transport.send(request))
-            document = json_object.parse(answer.body)
-        except (FetchFailed, InvalidToken) as error:
-            raise Refused("unreachable") from error
-        if answer.status != 200:
-            raise Refused(str(document.get("error")))
-        return document
+            location = await _run(
+                self._party.find_logout_url_async(return_to=f"{self._address}/", id_token=hint)
+            )
+        except Unavailable as failure:
+            return self._draw(request, None, problem=_name(failure))
+        return _lead(location or "/")
 
     def _find_visit(self, request: Request) -> Visit | None:
         try:
@@ -201,7 +168,7 @@ class RelyingParty:
     def _draw(self, request: Request, visit: Visit | None, *, problem: str = "") -> Response:
         accepted = request.header(b"accept-language") or b""
         language = choose_language((), accepted)
-        tokens = visit.tokens if visit else {}
+        signed_in = visit.signed_in if visit else None
         text = _load_template().render(
             lang=language,
             words=_load_words()[language],
@@ -211,9 +178,9 @@ class RelyingParty:
             username=USERNAME,
             password=PASSWORD,
             problem=problem,
-            tokens=tokens,
-            identity=visit.identity if visit and tokens else {},
-            access=_read(tokens["access_token"]) if tokens else {},
+            tokens=signed_in is not None,
+            identity=signed_in.claims if signed_in else {},
+            access=_read(signed_in.tokens.access_token) if signed_in else {},
         )
         policy = (b"content-security-policy", _build_policy(self._issuer))
         return Response(200, (HTML, *_SAFE), text.encode(), (policy,))
@@ -231,8 +198,22 @@ def _lead(location: str, cookie: str | None = None) -> Response:
     return Response(303, _SAFE, b"", tuple(own))
 
 
+async def _run(asked: Coroutine[Any, Any, T]) -> T:
+    # A handler begins outside of any task, and time limits need one.
+    return await asyncio.create_task(asked)
+
+
+def _name(failure: Exception) -> str:
+    """What the page says went wrong: a word of the library or of the provider."""
+    if isinstance(failure, SignInRefused):
+        return failure.flaw
+    if isinstance(failure, SignInDenied | TokenRefused):
+        return failure.error
+    return "unreachable"
+
+
 def _read(token: str) -> dict[str, Any]:
-    """What an access token says. An application has no business with that; a developer has."""
+    """What a token says. An application has no business with an access token's; a developer has."""
     return json_object.parse(base64url.decode(token.split(".")[1]))
 
 
