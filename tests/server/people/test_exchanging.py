@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from dojang.oauth.token_exchange import JWT
 from dojang.server.administration import OperationRefused
-from dojang.server.model import AuthenticationMethod, TokenFormat
+from dojang.server.model import AuthenticationMethod, ExchangeRule, TokenFormat
 from dojang.server.ports import PutClient
 from dojang.testing import Issuer, TokenRefused
 from dojang.testing.inline import run
@@ -162,6 +162,18 @@ def test_a_rule_needs_every_scope_it_names(services: Services) -> None:
 
 
 @pytest.mark.proves("C54")
+def test_a_rule_that_needs_nothing_gives_nothing(services: Services) -> None:
+    """No operation makes one; whoever writes one into the database has not opened anything."""
+    store = services.issuer.provider.store
+    orders = run(store.find_client("orders"))
+    assert orders is not None
+    rule = ExchangeRule(needs=(), gives=("payments:refund",))
+    grant = replace(orders.exchanges[0], rules=(rule,))
+    run(store.commit([PutClient(replace(orders, exchanges=(grant,), version=2))]))
+    assert refusal(services.ask_exchange(services.get_subject())) == INVALID_SCOPE
+
+
+@pytest.mark.proves("C54")
 def test_there_is_one_target_and_it_is_allowed(services: Services) -> None:
     subject = services.get_subject()
     assert services.exchange(subject, audience=None, resource=PAYMENTS)
@@ -183,6 +195,8 @@ def test_there_is_one_target_and_it_is_allowed(services: Services) -> None:
     services.perform("client.set_exchanges", client_id="orders", exchanges=rules)
     assert refusal(services.ask_exchange(subject, audience=None)) == INVALID_TARGET
     assert services.exchange(subject, audience=LEDGER)
+    both = services.ask_exchange(subject, audience=LEDGER, resource=PAYMENTS)
+    assert refusal(both) == INVALID_TARGET
 
 
 @pytest.mark.proves("C54")
