@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from dojang.oauth.token_exchange import JWT
+from dojang.resource import Expect, Introspection
 from dojang.server.administration import OperationRefused
 from dojang.server.model import AuthenticationMethod, ExchangeRule, TokenFormat
 from dojang.server.ports import PutClient
@@ -307,6 +308,20 @@ def test_a_pairwise_name_is_not_given_away() -> None:
     assert "account-hong" not in str(told)
     services.perform("user.disable", username="hong")
     assert services.told(token) == {"active": False}
+
+
+@pytest.mark.proves("C54", "V2")
+@pytest.mark.parametrize("token_format", TokenFormat)
+def test_a_service_that_asks_the_issuer_sees_who_acts(token_format: str) -> None:
+    services = Services(token_format=token_format)
+    issuer = services.issuer
+    asking = Introspection(
+        credentials=issuer.introspector(PAYMENTS), transport=issuer.transport, clock=issuer.clock
+    )
+    expect = Expect(issuer=issuer.url, audience=PAYMENTS, algorithms=["ES256"])
+    verified = asking.build(expect).verify(services.exchange(services.get_subject()))
+    assert (verified.subject, verified.client_id) == ("account-hong", "orders")
+    assert verified.actors == ("orders", "app")
 
 
 @pytest.mark.proves("C54", "C87")
