@@ -28,6 +28,17 @@ PAUSE: Final = 1.0  # seconds that a refusal stands, and that an issuer that is 
 YOUNG: Final = 5.0
 
 
+def build_exchange_form(token: str, audience: str, scope: str | None) -> dict[str, str]:
+    """The form of a token exchange."""
+    form = {
+        "grant_type": GRANT_TYPE,
+        "subject_token": token,
+        "subject_token_type": ACCESS_TOKEN,
+        "audience": audience,
+    }
+    return form if scope is None else {**form, "scope": scope}
+
+
 class Exchange:
     """Exchanges what this service was called with, as the client of `credentials`. The token
     endpoint is found by the issuer's metadata, unless `token_endpoint` is given; `fetch_from` is
@@ -108,14 +119,7 @@ class Exchange:
 
     def _find(self, token: str, audience: str, scope: str | None) -> _Exchanged:
         """What is kept and good, or under way, or sets out now."""
-        form = {
-            "grant_type": GRANT_TYPE,
-            "subject_token": token,
-            "subject_token_type": ACCESS_TOKEN,
-            "audience": audience,
-        }
-        if scope is not None:
-            form["scope"] = scope
+        form = build_exchange_form(token, audience, scope)
         key = _digest(token, audience, scope)
         now = self._clock.monotonic()
         with self._lock:

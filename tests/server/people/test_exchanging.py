@@ -340,10 +340,14 @@ def test_what_comes_of_an_unchanged_rule_lives_on(services: Services) -> None:
     charge = {"resource": PAYMENTS, "scopes": ("payments:charge",), "needs": ("orders:write",)}
     read_orders = {"resource": PAYMENTS, "scopes": ("orders:read",)}
     more = {"resource": LEDGER, "scopes": ("ledger:write",), "needs": ("orders:write",)}
-    services.perform(
-        "client.set_exchanges", client_id="orders", exchanges=(charge, read_orders, more)
-    )
-    assert services.told(token)["active"]
+    refund = {"resource": PAYMENTS, "scopes": ("payments:refund",), "needs": ("orders:write",)}
+    for rules in (
+        (read_orders, charge),
+        (charge, read_orders, more),
+        (charge, refund, read_orders),
+    ):
+        services.perform("client.set_exchanges", client_id="orders", exchanges=rules)
+        assert services.told(token)["active"]
     services.perform("client.set_exchanges", client_id="orders", exchanges=(charge,))
     assert services.told(token) == {"active": False}
     assert services.told(services.exchange(subject))["scope"] == "payments:charge"
