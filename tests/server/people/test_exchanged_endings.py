@@ -209,6 +209,27 @@ def test_the_rows_of_every_link_count(chain: Chain, client_id: str, change: dict
     assert (machine_second, machine_third) == (client_id == "app",) * 2
 
 
+@pytest.mark.proves("C54", "C87")
+@pytest.mark.parametrize("first, second", [("jwt", "opaque"), ("opaque", "jwt")])
+def test_a_chain_may_be_of_both_formats(first: str, second: str) -> None:
+    services = Services(token_format=first)
+    issuer = services.issuer
+    settings: dict[str, Any] = {"token_format": second}
+    issuer.add_resource("urn:other", ["orders:read"], **settings)
+    rule = {"resource": "urn:other", "scopes": ("orders:read",)}
+    services.perform("client.set_exchanges", client_id="orders", exchanges=(rule,))
+    subject = services.get_subject()
+    token = services.exchange(subject, audience="urn:other")
+    assert (subject.startswith("dojang_at_"), token.startswith("dojang_at_")) == (
+        first == "opaque",
+        second == "opaque",
+    )
+    told = services.told(token, "urn:other")
+    assert (told["active"], told["sub"]) == (True, "account-hong")
+    issuer.revoke(subject)
+    assert services.told(token, "urn:other") == {"active": False}
+
+
 @pytest.mark.proves("C54", "C87", "C97")
 @pytest.mark.parametrize("followed", [True, False])
 def test_the_key_of_an_ancestor_ends_what_another_key_made(followed: bool) -> None:
