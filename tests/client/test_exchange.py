@@ -143,6 +143,32 @@ def test_it_keeps_so_many_and_no_more(issuer: WireIssuer, clock: SettableClock, 
     assert keeping_none._kept == keeping_none._under_way == {}
 
 
+@pytest.mark.proves("F5", "C124")
+def test_so_many_wait_for_an_issuer_that_is_slow_and_no_more(
+    issuer: WireIssuer, clock: SettableClock
+) -> None:
+    gate, asked = Event(), Event()
+
+    def answer_late(received: Received) -> Answer:
+        asked.set()
+        gate.wait(10)
+        return issuer._issue(received)
+
+    issuer.answers["/token"] = answer_late
+    exchange = Exchange(issuer=issuer.url, credentials=CREDENTIALS, clock=clock, width=1)
+    found: list[str] = []
+    waiting = Thread(target=lambda: found.append(ask_blocking(exchange)))
+    waiting.start()
+    assert asked.wait(10)
+    for ask in (ask_blocking, ask_async):
+        with pytest.raises(Unavailable, match="too many"):
+            ask(exchange, "subject-b")
+    gate.set()
+    waiting.join()
+    assert found
+    assert ask_blocking(exchange, "subject-b")
+
+
 @pytest.mark.proves("F4", "C124")
 def test_what_is_kept_serves_in_an_outage(
     issuer: WireIssuer, exchange: Exchange, clock: SettableClock, ask: Ask

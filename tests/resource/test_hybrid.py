@@ -143,6 +143,26 @@ def test_a_fact_of_any_kind_ends_what_it_names(
     assert asked(issuer) == 0
 
 
+@pytest.mark.proves("C97", "V3")
+def test_a_key_ends_what_it_made_and_not_what_another_did(
+    issuer: ScriptedIssuer, verifier: HybridVerifier
+) -> None:
+    """Two tokens of one grant, of the old and of the new key; both are warm."""
+    another = SigningKey.generate("ES256", "access-2")
+    issuer.published.append(another)
+    keys = verifier._local.keys
+    keys.refresh()
+    flight = keys._flight  # type: ignore[attr-defined]
+    flight.wait(10)
+    first, second = issuer.token(), issuer.token(key=another)
+    for token in (first, second) * 2:
+        verifier.verify(token)
+    issuer.revoke(FactKind.KEY, "access-2")
+    poll(verifier)
+    assert reason_of(lambda: verifier.verify(second)) is RefusalReason.REVOKED
+    assert verifier.verify(first).client_id == "machine"
+
+
 PARENT = {"jti": "parents", "grant": "parents-grant", "client_id": "app", "kid": "parents-key"}
 
 

@@ -22,15 +22,28 @@ from dojang.trust.credentials import Credentials
 _log = logging.getLogger("dojang.client")
 _RANDOM: Final = SystemRandom()
 MOST_KEPT: Final = 8192
+WIDTH: Final = 32
 MARGIN: Final = 5.0  # seconds before its end that a token is given to nobody any more
 PAUSE: Final = 1.0  # seconds that a refusal stands, and that an issuer that is down is left alone
 YOUNG: Final = 5.0
 
 
+def build_exchange_form(token: str, audience: str, scope: str | None) -> dict[str, str]:
+    """The form of a token exchange."""
+    form = {
+        "grant_type": GRANT_TYPE,
+        "subject_token": token,
+        "subject_token_type": ACCESS_TOKEN,
+        "audience": audience,
+    }
+    return form if scope is None else {**form, "scope": scope}
+
+
 class Exchange:
     """Exchanges what this service was called with, as the client of `credentials`. The token
     endpoint is found by the issuer's metadata, unless `token_endpoint` is given; `fetch_from` is
-    another address of the same server. At most `most_kept` tokens are kept; 0 keeps none.
+    another address of the same server. At most `most_kept` tokens are kept (0 keeps none), and
+    `width` asked for at the same time.
 
     Safe for threads and tasks together. Raises `ValueError` for addresses that are not https.
     """
@@ -46,6 +59,7 @@ class Exchange:
         clock: Clock = SYSTEM_CLOCK,
         timeout: float = TIMEOUT,
         most_kept: int = MOST_KEPT,
+        width: int = WIDTH,
     ) -> None:
         self._endpoint = TokenEndpoint(
             issuer,
@@ -58,6 +72,7 @@ class Exchange:
         )
         self._clock = clock
         self._most = most_kept
+        self._width = width
         self._kept: dict[bytes, _Exchanged] = {}
         self._wait_until = float("-inf")
         self.renew()
@@ -104,14 +119,7 @@ class Exchange:
 
     def _find(self, token: str, audience: str, scope: str | None) -> _Exchanged:
         """What is kept and good, or under way, or sets out now."""
-        form = {
-            "grant_type": GRANT_TYPE,
-            "subject_token": token,
-            "subject_token_type": ACCESS_TOKEN,
-            "audience": audience,
-        }
-        if scope is not None:
-            form["scope"] = scope
+        form = build_exchange_form(token, audience, scope)
         key = _digest(token, audience, scope)
         now = self._clock.monotonic()
         with self._lock:
@@ -124,6 +132,8 @@ class Exchange:
                     raise Unavailable(
                         "the token endpoint", retry_after=int(self._wait_until - now) + 1
                     )
+                if len(self._under_way) >= self._width:
+                    raise Unavailable("the token endpoint (too many wait for it)")
                 found = self._under_way[key] = _Exchanged()
                 found.flight = Flight(lambda: self._ask(key, form), name="dojang-exchange")
         return found

@@ -4,8 +4,10 @@ services that follow it."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dojang.oauth.revocation_fact import FactKind
 from dojang.resource import Expect, HybridVerifier, Refusal, RefusalReason
@@ -16,9 +18,10 @@ from dojang.server.ending import plan_fact
 from dojang.server.grants import token_exchange
 from dojang.server.live_tokens import LiveToken, find_live_token
 from dojang.server.model import TokenFormat
+from dojang.server.ports import PutClient
 from dojang.server.provider import Provider
 from dojang.testing.inline import run
-from tests.server.front_door import PAYMENTS, basic_of, post, read, refusal
+from tests.server.front_door import PAYMENTS, basic_of, decode_jwt, post, read, refusal
 from tests.server.people.services import LEDGER, SCOPE, Services
 from tests.server.people.world import ORDERS, read_claims
 
@@ -182,6 +185,80 @@ def test_an_account_that_its_application_forgot_gets_nothing(
     assert refusal(chain.services.ask_exchange(chain.first)) == INVALID_REQUEST
     assert refusal(chain.services.ask_exchange(chain.second, "payments")) == INVALID_REQUEST
     assert chain.services.exchange(chain.of_machine)
+
+
+@pytest.mark.proves("C54", "C87")
+@pytest.mark.parametrize(
+    "client_id, change",
+    [
+        ("app", {"enabled": False}),
+        ("orders", {"enabled": False}),
+        ("orders", {"exchanges": ()}),
+        ("shop", {"grants": ()}),
+    ],
+)
+def test_the_rows_of_every_link_count(chain: Chain, client_id: str, change: dict[str, Any]) -> None:
+    """As in the row of the token's own client, where somebody changed it and wrote no fact."""
+    store = chain.services.issuer.provider.store
+    client = run(store.find_client(client_id))
+    assert client is not None
+    changed = replace(client, version=client.version + 1, **change)
+    run(store.commit([PutClient(changed)]))
+    second, third, machine_second, machine_third = are_alive(chain)
+    assert (second, third) == (client_id == "shop",) * 2
+    assert (machine_second, machine_third) == (client_id == "app",) * 2
+
+
+@pytest.mark.proves("C54", "C87")
+@pytest.mark.parametrize("first, second", [("jwt", "opaque"), ("opaque", "jwt")])
+def test_a_chain_may_be_of_both_formats(first: str, second: str) -> None:
+    services = Services(token_format=first)
+    issuer = services.issuer
+    settings: dict[str, Any] = {"token_format": second}
+    issuer.add_resource("urn:other", ["orders:read"], **settings)
+    rule = {"resource": "urn:other", "scopes": ("orders:read",)}
+    services.perform("client.set_exchanges", client_id="orders", exchanges=(rule,))
+    subject = services.get_subject()
+    token = services.exchange(subject, audience="urn:other")
+    assert (subject.startswith("dojang_at_"), token.startswith("dojang_at_")) == (
+        first == "opaque",
+        second == "opaque",
+    )
+    told = services.told(token, "urn:other")
+    assert (told["active"], told["sub"]) == (True, "account-hong")
+    issuer.revoke(subject)
+    assert services.told(token, "urn:other") == {"active": False}
+
+
+@pytest.mark.proves("C54", "C87", "C97")
+@pytest.mark.parametrize("followed", [True, False])
+def test_the_key_of_an_ancestor_ends_what_another_key_made(followed: bool) -> None:
+    """Who has a key that leaked makes subject tokens: what came of them ends with the key."""
+    services = Services()
+    issuer = services.issuer
+    issuer.add_resource("urn:lasting", ["a"], access_token_lifetime=3600, introspectors=["orders"])
+    issuer.add_client("batch", {"urn:lasting": ["a"]})
+    rule = {"resource": PAYMENTS, "scopes": ("payments:charge",), "needs": ("a",)}
+    services.perform("client.set_exchanges", client_id="orders", exchanges=(rule,))
+    subject = issuer.token(scopes=["a"], audience="urn:lasting", client_id="batch")
+    leaked = decode_jwt(subject)[0]["kid"]
+    issuer.clock.move_to(issuer.rotate_keys())
+    token = services.exchange(subject)
+    assert decode_jwt(token)[0]["kid"] != leaked
+    follower = issuer.follow(PAYMENTS)
+    follower.poll()
+    expect = Expect(issuer=issuer.url, audience=PAYMENTS, algorithms=["ES256"])
+    verifier = issuer.hybrid(PAYMENTS, follow=follower).build(expect)
+    verifier.verify(token)
+    issuer.revoke_key(leaked)
+    if followed:
+        follower.poll()
+        with pytest.raises(Refusal, match="revoked"):
+            verifier.verify(token)
+    else:
+        assert services.told(token) == {"active": False}
+    again = issuer.token(scopes=["a"], audience="urn:lasting", client_id="batch")
+    assert services.told(services.exchange(again))["active"]
 
 
 # --- services that follow the feed ------------------------------------------------------------

@@ -8,8 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from dojang.oauth.token_exchange import JWT
+from dojang.resource import Expect, Introspection
 from dojang.server.administration import OperationRefused
-from dojang.server.model import AuthenticationMethod, TokenFormat
+from dojang.server.model import AuthenticationMethod, ExchangeRule, TokenFormat
 from dojang.server.ports import PutClient
 from dojang.testing import Issuer, TokenRefused
 from dojang.testing.inline import run
@@ -162,6 +163,18 @@ def test_a_rule_needs_every_scope_it_names(services: Services) -> None:
 
 
 @pytest.mark.proves("C54")
+def test_a_rule_that_needs_nothing_gives_nothing(services: Services) -> None:
+    """No operation makes one; whoever writes one into the database has not opened anything."""
+    store = services.issuer.provider.store
+    orders = run(store.find_client("orders"))
+    assert orders is not None
+    rule = ExchangeRule(needs=(), gives=("payments:refund",))
+    grant = replace(orders.exchanges[0], rules=(rule,))
+    run(store.commit([PutClient(replace(orders, exchanges=(grant,), version=2))]))
+    assert refusal(services.ask_exchange(services.get_subject())) == INVALID_SCOPE
+
+
+@pytest.mark.proves("C54")
 def test_there_is_one_target_and_it_is_allowed(services: Services) -> None:
     subject = services.get_subject()
     assert services.exchange(subject, audience=None, resource=PAYMENTS)
@@ -183,6 +196,8 @@ def test_there_is_one_target_and_it_is_allowed(services: Services) -> None:
     services.perform("client.set_exchanges", client_id="orders", exchanges=rules)
     assert refusal(services.ask_exchange(subject, audience=None)) == INVALID_TARGET
     assert services.exchange(subject, audience=LEDGER)
+    both = services.ask_exchange(subject, audience=LEDGER, resource=PAYMENTS)
+    assert refusal(both) == INVALID_TARGET
 
 
 @pytest.mark.proves("C54")
@@ -295,6 +310,20 @@ def test_a_pairwise_name_is_not_given_away() -> None:
     assert services.told(token) == {"active": False}
 
 
+@pytest.mark.proves("C54", "V2")
+@pytest.mark.parametrize("token_format", TokenFormat)
+def test_a_service_that_asks_the_issuer_sees_who_acts(token_format: str) -> None:
+    services = Services(token_format=token_format)
+    issuer = services.issuer
+    asking = Introspection(
+        credentials=issuer.introspector(PAYMENTS), transport=issuer.transport, clock=issuer.clock
+    )
+    expect = Expect(issuer=issuer.url, audience=PAYMENTS, algorithms=["ES256"])
+    verified = asking.build(expect).verify(services.exchange(services.get_subject()))
+    assert (verified.subject, verified.client_id) == ("account-hong", "orders")
+    assert verified.actors == ("orders", "app")
+
+
 @pytest.mark.proves("C54", "C87")
 def test_rules_are_read_when_they_are_needed(services: Services) -> None:
     subject = services.get_subject()
@@ -311,10 +340,14 @@ def test_what_comes_of_an_unchanged_rule_lives_on(services: Services) -> None:
     charge = {"resource": PAYMENTS, "scopes": ("payments:charge",), "needs": ("orders:write",)}
     read_orders = {"resource": PAYMENTS, "scopes": ("orders:read",)}
     more = {"resource": LEDGER, "scopes": ("ledger:write",), "needs": ("orders:write",)}
-    services.perform(
-        "client.set_exchanges", client_id="orders", exchanges=(charge, read_orders, more)
-    )
-    assert services.told(token)["active"]
+    refund = {"resource": PAYMENTS, "scopes": ("payments:refund",), "needs": ("orders:write",)}
+    for rules in (
+        (read_orders, charge),
+        (charge, read_orders, more),
+        (charge, refund, read_orders),
+    ):
+        services.perform("client.set_exchanges", client_id="orders", exchanges=rules)
+        assert services.told(token)["active"]
     services.perform("client.set_exchanges", client_id="orders", exchanges=(charge,))
     assert services.told(token) == {"active": False}
     assert services.told(services.exchange(subject))["scope"] == "payments:charge"

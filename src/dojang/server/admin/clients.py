@@ -179,8 +179,8 @@ async def rotate_secret(provider: Provider, actor: str, asked: RotateSecret) -> 
 
 
 async def set_exchanges(provider: Provider, actor: str, asked: SetExchanges) -> dict[str, Any]:
-    """Let a client exchange for this and nothing else. Tokens that came of what is taken back or
-    changed end: row and facts in one commit."""
+    """Let a client exchange for this and nothing else. Where a rule is gone, tokens for its
+    resource end: row and facts in one commit."""
     client = await load_client(provider, asked.client_id)
     now = int(provider.clock.now())
     changed, ended = plan_exchange_change(provider, client, asked.exchanges, now=now)

@@ -101,13 +101,14 @@ def _check(provider: Provider, wanted: ExchangeWanted) -> None:
 def plan_exchange_change(
     provider: Provider, client: Client, wanted: Sequence[ExchangeWanted], *, now: int
 ) -> tuple[Client, list[AppendFact]]:
-    """The client as it is from now on, and the end of what came of grants that are taken back or
-    changed. Raises `OperationRefused`."""
+    """The client as it is from now on, and the end of what came of grants that have lost a rule.
+    Raises `OperationRefused`."""
     exchanges = plan_exchanges(provider, client.authentication, wanted, held=client.exchanges)
     changed = replace(client, exchanges=exchanges, version=client.version + 1)
+    rules = {grant.grant_id: grant.rules for grant in exchanges}
     ended = [
         plan_fact(FactKind.GRANT, grant.grant_id, now=now)
         for grant in client.exchanges
-        if grant not in exchanges
+        if not set(grant.rules) <= set(rules.get(grant.grant_id, ()))
     ]
     return changed, ended

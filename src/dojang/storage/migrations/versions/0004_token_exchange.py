@@ -1,6 +1,7 @@
 """Token exchange: what a client may have for the tokens that it is called with.
 
-The release before this one leaves the column as it is, and exchanges nothing.
+The release before this one leaves the column as it is and exchanges nothing; to it, what was
+exchanged is not alive, because the client holds no standing grant of that name.
 """
 
 import sqlalchemy as sa
