@@ -153,7 +153,7 @@ def _issue_id_token(
         at_hash=build_token_hash(access_token, algorithm),
         acr=grant.acr,
         amr=grant.amr,
-        session_id=grant.session_id,
+        session_id=grant.given_in or grant.session_id,
         person=select_claims(known, (), asked),
     )
     return sign_jwt(claims, CompactSigner(key, typ=None))

@@ -77,13 +77,14 @@ class Grant(Struct, frozen=True, kw_only=True):
 
     `scopes` are those of the person (openid, profile, …) and `resource_scopes` those at
     `resource`, if one was named. `session_id` is None where it outlives the session
-    (`offline_access`). `claims` is the claims parameter (OpenID Connect Core §5.5), as it came.
+    (`offline_access`); `given_in` is the session in which it was given, either way. `claims` is the claims parameter (OpenID Connect Core §5.5), as it came.
     """
 
     grant_id: str
     client_id: str
     account_id: str
     session_id: str | None
+    given_in: str | None = None
     scopes: tuple[str, ...]
     resource: str | None = None
     resource_scopes: tuple[str, ...] = ()

@@ -137,3 +137,16 @@ def test_every_way_to_end_a_session_tells(world: World, relying_party: Origin) -
         world.perform(operation, **given)
         deliver(world)
         assert read_notices(world, relying_party)[-1]["sid"] == sid
+
+
+@pytest.mark.proves("C104")
+def test_a_client_that_stays_on_knows_which_session_ended(
+    world: World, relying_party: Origin
+) -> None:
+    """What `offline_access` gave outlives the session, and the client is told of its end."""
+    tokens = world.get_tokens(scope="openid offline_access")
+    sid = read_claims(tokens["id_token"])["sid"]
+    world.perform("session.end", session_id=sid)
+    deliver(world)
+    assert [notice["sid"] for notice in read_notices(world, relying_party)] == [sid]
+    assert world.refresh(tokens["refresh_token"]).status == 200
