@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.house import CALLBACK, ORDERS, House, Person, read_query
+from tests.interop.house import CALLBACK, ORDERS, PAYMENTS, House, Person, read_query
 from tests.interop.others import Refused, Script
 
 AFTER = "http://127.0.0.1:9/after"
@@ -216,8 +216,13 @@ def test_a_token_is_for_one_resource(party: Party, person: Person) -> None:
     assert tokens["scope"].split() == ["openid", "orders:read"]
     with pytest.raises(Refused):
         party.do("userinfo")
+    renewed = party.do("refresh", parameters={"resource": ORDERS})
+    assert renewed["scope"] == tokens["scope"]
     with pytest.raises(Refused) as refused:
-        party.sign_in(person, scope="openid", resource="https://payments.example")
+        party.do("refresh", parameters={"resource": PAYMENTS})
+    assert refused.value.error == "invalid_target"
+    with pytest.raises(Refused) as refused:
+        party.sign_in(person, scope="openid", resource=PAYMENTS)
     assert refused.value.error == "invalid_target"
 
 
