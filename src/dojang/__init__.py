@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from dojang.client import TokenRefused, TokenSource
+    from dojang.client import Exchange, TokenRefused, TokenSource
     from dojang.oauth.errors import Unavailable
     from dojang.resource import (
         BearerHeader,
@@ -45,6 +45,7 @@ __all__ = [
     "ClientSecretBasic",
     "ClientSecretPost",
     "CookieToken",
+    "Exchange",
     "Expect",
     "FeedState",
     "FeedStatus",
@@ -73,7 +74,7 @@ __all__ = [
     "WhenStale",
 ]
 
-_CLIENT: Final = frozenset({"TokenRefused", "TokenSource"})
+_CLIENT: Final = frozenset({"Exchange", "TokenRefused", "TokenSource"})
 
 
 def __getattr__(name: str) -> Any:

@@ -84,6 +84,28 @@ def test_a_client_secret_may_go_to_a_file_that_is_new(served: Installation) -> N
 
 
 @BOTH
+@pytest.mark.proves("A5", "C54")
+def test_a_client_is_told_what_it_may_exchange_for(installation: Installation) -> None:
+    installation.must("resource", "add", PAYMENTS, "--scope=pay", "--scope=orders:read")
+    by_rule, by_name = f"{PAYMENTS}=pay for orders:read", f"{PAYMENTS}=orders:read"
+    options = [f"--exchange={by_rule}", f"--exchange={by_name}"]
+    added = installation.must("client", "add", "till", *options)
+    (grant,) = added["client"]["exchanges"]
+    assert grant["rules"] == [
+        {"needs": ["orders:read"], "gives": ["pay"]},
+        {"needs": ["orders:read"], "gives": ["orders:read"]},
+    ]
+    assert by_rule in installation.run("client", "list").out
+    shown = installation.run("client", "set-exchanges", "till", f"--exchange={by_name}")
+    assert (shown.code, shown.out.splitlines()[1:]) == (0, [f"  {by_name}"])
+    shown = installation.run("client", "set-exchanges", "till")
+    assert shown.out.splitlines()[1:] == ["  nothing"]
+    for wrong in (PAYMENTS, f"{PAYMENTS}=", "=pay", f"{PAYMENTS}=pay for ", f"{PAYMENTS}=no"):
+        refused = installation.run("client", "set-exchanges", "till", f"--exchange={wrong}")
+        assert refused.code == 2, wrong
+
+
+@BOTH
 @pytest.mark.proves("A5")
 def test_a_client_can_be_disabled_and_enabled(installation: Installation) -> None:
     installation.must("client", "add", "kiosk")

@@ -229,3 +229,24 @@ def test_a_token_in_the_arguments_is_not_taken(served: Installation) -> None:
         assert done.code == 2
         assert "pipe it in" in done.err
         assert token not in done.out + done.err
+
+
+@pytest.mark.proves("A5", "C54")
+def test_a_service_exchanges_what_it_was_called_with(served: Installation) -> None:
+    served.must("resource", "add", PAYMENTS, "--scope=pay", "--introspector=bank")
+    served.add_client("bank")
+    served.must("client", "set-exchanges", "orders", f"--exchange={PAYMENTS}=pay for orders:read")
+    called_with = served.issue("shop", ORDERS)
+    asking = ["--client-id=orders", "--client-secret-file=orders.secret"]
+    done = served.run(
+        "token", "exchange", "-", *asking, f"--audience={PAYMENTS}", stdin=called_with
+    )
+    assert done.code == 0, done.err
+    exchanged = done.out.strip()
+    assert served.is_active(exchanged, "bank")
+    refused = served.run("token", "exchange", "-", *asking, f"--audience={ORDERS}", stdin=exchanged)
+    assert (refused.code, refused.out) == (2, "")
+    assert "invalid_target" in refused.err
+    (served.directory / "called-with").write_text(called_with)
+    served.must("revoke", "token", "called-with")
+    assert not served.is_active(exchanged, "bank")

@@ -143,6 +143,104 @@ def test_a_fact_of_any_kind_ends_what_it_names(
     assert asked(issuer) == 0
 
 
+@pytest.mark.proves("C97", "V3")
+def test_a_key_ends_what_it_made_and_not_what_another_did(
+    issuer: ScriptedIssuer, verifier: HybridVerifier
+) -> None:
+    """Two tokens of one grant, of the old and of the new key; both are warm."""
+    another = SigningKey.generate("ES256", "access-2")
+    issuer.published.append(another)
+    keys = verifier._local.keys
+    keys.refresh()
+    flight = keys._flight  # type: ignore[attr-defined]
+    flight.wait(10)
+    first, second = issuer.token(), issuer.token(key=another)
+    for token in (first, second) * 2:
+        verifier.verify(token)
+    issuer.revoke(FactKind.KEY, "access-2")
+    poll(verifier)
+    assert reason_of(lambda: verifier.verify(second)) is RefusalReason.REVOKED
+    assert verifier.verify(first).client_id == "machine"
+
+
+PARENT = {"jti": "parents", "grant": "parents-grant", "client_id": "app", "kid": "parents-key"}
+
+
+@pytest.mark.proves("C54", "V3", "C87")
+@pytest.mark.parametrize("kind", [FactKind.TOKEN, FactKind.GRANT, FactKind.CLIENT, FactKind.KEY])
+@pytest.mark.parametrize("generation", [0, 1])
+@pytest.mark.parametrize("seen", range(3))
+def test_what_ends_an_ancestor_ends_a_token_seen_or_not(
+    issuer: ScriptedIssuer, verifier: HybridVerifier, kind: FactKind, generation: int, seen: int
+) -> None:
+    other = {name: f"another-{name}" for name in PARENT}
+    lineage = [*[other] * generation, PARENT]
+    tokens = [issuer.token(jti=f"own-{number}", ancestors=lineage) for number in range(2)]
+    innocent = [issuer.token(), issuer.token(ancestors=[other])]
+    for _ in range(seen):
+        for token in tokens + innocent:
+            verifier.verify(token)
+    issuer.revoke(kind, PARENT[KINDS[kind]])
+    poll(verifier)
+    for verify in (verify_blocking, verify_async):
+        for token in tokens:
+            assert reason_of(lambda: verify(verifier, token)) is RefusalReason.REVOKED  # noqa: B023
+        for token in innocent:
+            verify(verifier, token)
+    assert asked(issuer) == 0
+
+
+@pytest.mark.proves("C54", "V3")
+def test_one_token_in_exchange_says_nothing_of_another(
+    issuer: ScriptedIssuer, verifier: HybridVerifier
+) -> None:
+    """Alike but for what they came of: some are warm, and another is dead at first sight."""
+    issuer.revoke(FactKind.TOKEN, "dead")
+    poll(verifier)
+    alive = [issuer.token(rev=[1, 0], ancestors=[PARENT]) for _ in range(2)]
+    dead = issuer.token(rev=[1, 0], ancestors=[{**PARENT, "jti": "dead"}])
+    for token in alive * 2:
+        verifier.verify(token)
+    for _ in range(2):
+        assert reason_of(lambda: verifier.verify(dead)) is RefusalReason.REVOKED
+
+
+@pytest.mark.proves("C54", "C92")
+@pytest.mark.parametrize(
+    "odd", [None, {}, "x", [None], [{}], [{**PARENT, "kid": 5}], [PARENT, {"jti": "x"}]]
+)
+def test_about_ancestors_that_cannot_be_read_the_issuer_is_asked(
+    issuer: ScriptedIssuer, verifier: HybridVerifier, verify: Verify, odd: object
+) -> None:
+    token = issuer.token(ancestors=odd)
+    verify(verifier, token)
+    verify(verifier, token)
+    assert asked(issuer) == (0 if odd is None else 2)  # None leaves the claim out
+    issuer.active = odd is None
+    if odd is not None:
+        assert reason_of(lambda: verify(verifier, token)) is RefusalReason.INACTIVE
+
+
+@pytest.mark.proves("C54", "V3")
+@pytest.mark.parametrize(
+    "act, actors",
+    [
+        (None, ()),
+        ({"sub": "orders"}, ("orders",)),
+        ({"sub": "orders", "act": {"sub": "app"}}, ("orders", "app")),
+        ({"sub": "orders", "act": {"client_id": "app"}}, ("orders",)),
+        ({"act": {"sub": "app"}}, ()),
+        ("orders", ()),
+        ({"sub": 5}, ()),
+        ({"sub": "orders", "act": ["app"]}, ("orders",)),
+    ],
+)
+def test_a_service_sees_who_acts(
+    issuer: ScriptedIssuer, verifier: HybridVerifier, act: object, actors: tuple[str, ...]
+) -> None:
+    assert verifier.verify(issuer.token(act=act)).actors == actors
+
+
 ORDER_OF_P256 = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 

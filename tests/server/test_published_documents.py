@@ -7,7 +7,7 @@ import pytest
 
 from dojang.jose.keys import KeySet
 from dojang.oauth.metadata import find_metadata_paths, parse_metadata
-from dojang.server.grant_types import SPENT, STANDING
+from dojang.server.grant_types import ANEW, STANDING
 from dojang.server.lifetimes import JWKS_MAX_AGE
 from dojang.server.provider import initialise
 from dojang.storage.memory import MemoryStore
@@ -84,8 +84,9 @@ def post_nothing(issuer: Issuer, path: str) -> Any:
 @pytest.mark.proves("C94", "A1")
 def test_only_what_the_server_does_stands_in_it(issuer: Issuer) -> None:
     metadata = read(get(issuer, "/.well-known/oauth-authorization-server"))
-    grants = ["client_credentials", "authorization_code", "refresh_token"]
-    assert metadata["grant_types_supported"] == [*STANDING, *SPENT] == grants
+    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+    grants = ["client_credentials", "authorization_code", "refresh_token", exchange]
+    assert metadata["grant_types_supported"] == [*STANDING, *ANEW] == grants
     assert metadata["response_types_supported"] == ["code"]
     methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
     for endpoint in ("token", "introspection", "revocation"):

@@ -6,6 +6,8 @@ from dojang.server.model import (
     AuditEvent,
     AuthenticationMethod,
     Client,
+    ExchangeGrant,
+    ExchangeRule,
     KeyRecord,
     KeyUse,
     Resource,
@@ -48,6 +50,13 @@ FULL_CLIENT = Client(
     grants=(
         StandingGrant(grant_id="g1", resource="https://orders", scopes=("read", "write")),
         StandingGrant(grant_id="g2", resource="https://payments", scopes=()),
+    ),
+    exchanges=(
+        ExchangeGrant(
+            grant_id="g3",
+            resource="https://ledger",
+            rules=(ExchangeRule(needs=("read", "쓰기"), gives=("write",)),),
+        ),
     ),
     enabled=False,
     created_at=1_700_000_000,

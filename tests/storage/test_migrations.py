@@ -87,8 +87,8 @@ async def test_a_table_in_use_is_waited_for_without_stopping_others(
     postgres: PostgresCluster,
 ) -> None:
     url = postgres.make_database()
-    await downgrade(url)
-    await downgrade(url)
+    while await downgrade(url) != "0002":
+        pass
     reader, server = await asyncpg.connect(url), await asyncpg.connect(url)
     await reader.execute("BEGIN; SELECT FROM facts")  # as pg_dump does
     upgrading = asyncio.create_task(upgrade(url))

@@ -110,6 +110,20 @@ async def test_keys_of_a_use_that_it_does_not_know_are_kept_from_it(postgres_url
     await store.close()
 
 
+async def test_what_it_does_not_know_of_a_client_it_leaves_alone(postgres_url: str) -> None:
+    store = await open_store(postgres_url)
+    await store.commit([PutClient(FULL_CLIENT)])
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute(
+        "UPDATE clients SET name = 'x', secrets = '[]', enabled = true, version = version + 1"
+    )
+    await connection.close()
+    found = await store.find_client(FULL_CLIENT.client_id)
+    assert found is not None
+    assert found.exchanges == FULL_CLIENT.exchanges
+    await store.close()
+
+
 async def test_a_key_of_the_feed_is_kept_as_any_other(lasting_url: str) -> None:
     store = await open_store(lasting_url)
     await store.commit([PutKey(FEED_KEY)])

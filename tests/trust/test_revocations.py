@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dojang.oauth.feed import Record, Tagger, pack_records
 from dojang.oauth.revocation_fact import Fact, FactKind, Rev, kills
 from dojang.trust import marks, revocation_table, revocations, settled_facts
-from dojang.trust.marks import CLAIM_OF
+from dojang.trust.marks import CLAIM_OF, Marks
 from dojang.trust.revocation_shards import Image
 from dojang.trust.revocations import RevocationView
 from dojang.trust.settled_facts import Facts, Settled, settle
@@ -471,7 +471,45 @@ def test_what_is_no_text_marks_nothing() -> None:
     assert view.find_killer(view.mark(BEGINNING, odd)) is FactKind.GRANT
     assert view.find_killer(view.mark(BEGINNING, {**odd, "grant": ["g"]})) is None
     whole = dict.fromkeys(CLAIM_OF.values(), 7)
-    assert view.mark(BEGINNING, whole) == (0, None, (), ())
+    assert view.mark(BEGINNING, whole) == Marks(0, None, (), ())
+
+
+PARENT = {"jti": "t", "grant": "g", "client_id": "c", "kid": "k"}
+
+
+@pytest.mark.parametrize("few", [0, 100])
+@pytest.mark.parametrize("kind", [FactKind.TOKEN, FactKind.GRANT, FactKind.CLIENT, FactKind.KEY])
+@pytest.mark.parametrize("generation", [0, 1])
+@pytest.mark.proves("C54", "C87", "K6")
+def test_what_ends_a_token_ends_all_that_it_was_exchanged_for(
+    kind: FactKind, few: int, generation: int
+) -> None:
+    view = RevocationView(TAGGER)
+    view.reach(Rev(1, 4))
+    view.apply(1, 5, [Record(kind, TAGGER.tag(kind, PARENT[CLAIM_OF[kind]]), NOW)])
+    others = [{name: f"another {name}" for name in PARENT}] * generation
+    token: dict[str, object] = {
+        "jti": "own", "grant": "own", "client_id": "own", "kid": "own", "sub": "s", "iss": "i",
+    }  # fmt: skip
+    token["ancestors"] = [*others, PARENT]
+    view.reach(Rev(1, 9))
+    innocent = {**token, "ancestors": [*others, {**PARENT, CLAIM_OF[kind]: "other"}]}
+    for _ in range(2):
+        assert view.find_killer(view.mark(Rev(1, 4), token)) is kind
+        assert view.find_killer(view.mark(Rev(1, 4), innocent)) is None
+        later = view.find_killer(view.mark(Rev(1, 5), token))
+        # A token is revoked after it was made; and a key that leaked writes any position.
+        assert later is (kind if kind in (FactKind.TOKEN, FactKind.KEY) else None)
+        with tables_beyond(few):
+            view.settle()
+
+
+@pytest.mark.proves("C54", "K6")
+@pytest.mark.parametrize("odd", [None, 5, "t", {"jti": "t"}, [], [None, "t", ["jti", "t"]], [{}]])
+def test_ancestors_that_are_none_mark_nothing(odd: object) -> None:
+    view = RevocationView(TAGGER)
+    view.apply(1, 1, [Record(FactKind.TOKEN, TAGGER.tag(FactKind.TOKEN, "t"), NOW)])
+    assert view.find_killer(view.mark(BEGINNING, {"jti": "own", "ancestors": odd})) is None
 
 
 @given(st.dictionaries(st.sampled_from(sorted(CLAIM_OF.values())), st.text()))

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 import dojang
 from dojang import (
     ClientSecretBasic,
+    Exchange,
     Expect,
     FeedState,
     FeedStatus,
@@ -36,6 +37,7 @@ expect = Expect(
 )
 credentials = ClientSecretBasic("orders", "secret")
 source = TokenSource(issuer="https://issuer.example", credentials=credentials)
+exchange = Exchange(issuer="https://issuer.example", credentials=credentials)
 bound = source.bind(resource="https://orders.example", scope="orders:read")
 local = LocalVerifier(expect, keys=RemoteKeys("https://issuer.example"))
 asking = IntrospectionVerifier(expect, source=bound)
@@ -58,6 +60,8 @@ def verify(verifier: Verifier, raw: str) -> None:
     assert_type(token.roles, frozenset[str])
     assert_type(token.audience, tuple[str, ...])
     assert_type(token.expires_at, float)
+    assert_type(token.actors, tuple[str, ...])
+    assert_type(exchange.exchange(raw, audience="https://payments.example"), str)
     assert_type(token.token_id, str | None)
     assert_type(token.claims, Mapping[str, Any])
 

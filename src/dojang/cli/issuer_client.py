@@ -8,6 +8,8 @@ from typing import Any, Final, TypeVar
 from dojang.cli.doors import fail_unreachable
 from dojang.cli.errors import Exit, Failure
 from dojang.client import Credentials, TokenRefused, TokenSource, Unavailable
+from dojang.client.exchange import build_exchange_form
+from dojang.client.source import build_grant_form
 from dojang.client.token_request import Granted
 from dojang.fetch import FetchFailed, FetchRequest, FetchResponse, Flow, HttpTransport, drive
 from dojang.jose import json_object
@@ -40,7 +42,16 @@ class IssuerClient:
         source = TokenSource(
             issuer=self._issuer.name, credentials=credentials, fetch_from=self._fetch_from
         )
-        return self._run(source.fetch(resource, scope))
+        return self._run(source.endpoint.ask(build_grant_form(resource, scope)))
+
+    def exchange(
+        self, credentials: Credentials, token: str, audience: str, scope: str | None
+    ) -> Granted:
+        """A token for `audience` in exchange for one that the client was called with (RFC 8693)."""
+        source = TokenSource(
+            issuer=self._issuer.name, credentials=credentials, fetch_from=self._fetch_from
+        )
+        return self._run(source.endpoint.ask(build_exchange_form(token, audience, scope)))
 
     def introspect(self, credentials: Credentials, token: str) -> dict[str, Any]:
         """What the issuer says of a token (RFC 7662)."""

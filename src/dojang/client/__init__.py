@@ -1,7 +1,8 @@
-"""The client: tokens of its own for the services it calls."""
+"""The client: tokens for the services it calls, for itself or for whoever called it."""
 
 from typing import TYPE_CHECKING, Any
 
+from dojang.client.exchange import Exchange
 from dojang.client.source import BoundSource, TokenSource
 from dojang.client.token_request import TokenRefused
 from dojang.oauth.errors import Unavailable
@@ -21,6 +22,7 @@ __all__ = [
     "ClientSecretBasic",
     "ClientSecretPost",
     "Credentials",
+    "Exchange",
     "Httpx2Auth",
     "HttpxAuth",
     "PrivateKeyJwt",

@@ -10,28 +10,20 @@ from random import SystemRandom
 from threading import Lock
 from typing import Final
 
-from dojang.client.token_request import (
-    Busy,
-    Granted,
-    TokenRefused,
-    build_token_request,
-    parse_token_response,
-)
+from dojang.client.token_endpoint import TIMEOUT, TokenEndpoint
+from dojang.client.token_request import Busy, TokenRefused
 from dojang.clock import SYSTEM_CLOCK, Clock
-from dojang.fetch import Flow, HttpTransport, Transport, drive
+from dojang.fetch import Transport, drive
 from dojang.fetch.flight import Flight
 from dojang.fetch.forking import renew_in_children
 from dojang.oauth.errors import Unavailable
-from dojang.oauth.urls import parse_url
 from dojang.trust.credentials import Credentials
-from dojang.trust.discovery import Issuer
 
 __all__ = ["BoundSource", "TokenRefused", "TokenSource"]
 
 _log = logging.getLogger("dojang.client")
 
 _RANDOM: Final = SystemRandom()  # a forked child must not pause as its parent does
-TIMEOUT: Final = 5.0
 SHORTEST_PAUSE: Final = 0.5  # seconds
 LONGEST_PAUSE: Final = 60.0
 YOUNG: Final = 5.0
@@ -55,20 +47,22 @@ class TokenSource:
         clock: Clock = SYSTEM_CLOCK,
         timeout: float = TIMEOUT,
     ) -> None:
-        if token_endpoint is not None:
-            parse_url(token_endpoint)
-        self._issuer = Issuer(issuer, fetch_from=fetch_from)
-        self._credentials = credentials
-        self._endpoint = token_endpoint
-        self._transport = transport or HttpTransport()
-        self._clock = clock
-        self._timeout = timeout
+        self.endpoint: Final = TokenEndpoint(
+            issuer,
+            credentials,
+            address=token_endpoint,
+            fetch_from=fetch_from,
+            transport=transport,
+            clock=clock,
+            timeout=timeout,
+        )
         self._bound: dict[tuple[str | None, str | None], BoundSource] = {}
         self.renew()
         renew_in_children(self)
 
     def __repr__(self) -> str:
-        return f"TokenSource({self._issuer.name!r}, {self._credentials.client_id!r})"
+        issuer, client_id = self.endpoint.names
+        return f"TokenSource({issuer!r}, {client_id!r})"
 
     def bind(self, *, resource: str | None = None, scope: str | None = None) -> BoundSource:
         """The tokens for one resource (RFC 8707) and scope; the same object every time."""
@@ -90,45 +84,23 @@ class TokenSource:
     def renew(self) -> None:
         self._lock = Lock()
 
-    def fetch(self, resource: str | None, scope: str | None) -> Flow[Granted]:
-        """Ask for a token, now."""
-        if self._endpoint is None:
-            metadata = yield from self._issuer.discover(timeout=self._timeout)
-            if metadata.token_endpoint is None:
-                raise Unavailable(f"{self._issuer.name} (its metadata names no token endpoint)")
-            self._endpoint = self._issuer.find_address(metadata.token_endpoint)
-        response = yield build_token_request(
-            self._endpoint,
-            self._credentials,
-            issuer=self._issuer.name,
-            resource=resource,
-            scope=scope,
-            now=self._clock.now(),
-            timeout=self._timeout,
-        )
-        return parse_token_response(response)
 
-    @property
-    def clock(self) -> Clock:
-        return self._clock
-
-    @property
-    def transport(self) -> Transport:
-        return self._transport
-
-    @property
-    def timeout(self) -> float:
-        return self._timeout
+def build_grant_form(resource: str | None, scope: str | None) -> dict[str, str]:
+    """The form of client credentials."""
+    named = {"resource": resource, "scope": scope}
+    given = {name: value for name, value in named.items() if value is not None}
+    return {"grant_type": "client_credentials", **given}
 
 
 class BoundSource:
     """The tokens for one resource and scope, made by `TokenSource.bind`."""
 
     def __init__(self, source: TokenSource, resource: str | None, scope: str | None) -> None:
-        self._source = source
+        self._endpoint = source.endpoint
         self._resource = resource
         self._scope = scope
-        self._clock = source.clock
+        self._form = build_grant_form(resource, scope)
+        self._clock = source.endpoint.clock
         self._token: str | None = None
         self._issued_at = self._renew_at = self._expires_at = self._ask_at = float("-inf")
         self._failures = 0
@@ -151,7 +123,7 @@ class BoundSource:
         token, flight = self._find()
         if token is None:
             if flight is not None:
-                flight.wait(self._source.timeout)
+                flight.wait(self._endpoint.timeout)
             token = self._take()
         return token
 
@@ -160,7 +132,7 @@ class BoundSource:
         token, flight = self._find()
         if token is None:
             if flight is not None:
-                await flight.wait_async(self._source.timeout)
+                await flight.wait_async(self._endpoint.timeout)
             token = self._take()
         return token
 
@@ -198,7 +170,7 @@ class BoundSource:
     def _refresh(self) -> None:
         asked_at = self._clock.monotonic()
         try:
-            granted = drive(self._source.fetch(self._resource, self._scope), self._source.transport)
+            granted = drive(self._endpoint.ask(self._form), self._endpoint.transport)
         except (TokenRefused, Unavailable) as failure:
             self._fail(failure)
             return

@@ -1,8 +1,9 @@
-"""The token request of client credentials (RFC 6749 §4.4, RFC 8707 §2) and its answer (§5)."""
+"""A token request (RFC 6749 §4.4, RFC 8707 §2, RFC 8693 §2.1) and its answer (§5)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from dojang.fetch import FetchRequest, FetchResponse
@@ -43,19 +44,14 @@ class Granted(NamedTuple):
 def build_token_request(
     endpoint: str,
     credentials: Credentials,
+    wanted: Mapping[str, str],
     *,
     issuer: str,
-    resource: str | None,
-    scope: str | None,
     now: float,
     timeout: float,
 ) -> FetchRequest:
-    """`now` is in seconds since 1970, `timeout` in seconds."""
-    form = {"grant_type": "client_credentials"}
-    if resource is not None:
-        form["resource"] = resource
-    if scope is not None:
-        form["scope"] = scope
+    """`wanted` is the form, `now` in seconds since 1970, `timeout` in seconds."""
+    form = dict(wanted)
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     credentials.authenticate(form, headers, issuer=issuer, now=now)
     return FetchRequest(

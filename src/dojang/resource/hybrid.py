@@ -6,10 +6,12 @@ it is not, or there is none, the issuer is asked, or what the route says instead
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from dojang.clock import SYSTEM_CLOCK, Clock
 from dojang.oauth.revocation_fact import Rev
+from dojang.oauth.token_exchange import is_traceable
 from dojang.resource.admission import Admission, Admitted
 from dojang.resource.errors import Refusal, RefusalReason, Unavailable
 from dojang.resource.expect import Expect
@@ -208,7 +210,7 @@ class HybridVerifier:
             raise Refusal(RefusalReason.EXPIRED)
         bound = self._staleness if staleness is None else staleness
         fresh = now - self._proof.at < bound  # before the view is read
-        rev = _parse_rev(admitted[6].claims.get("rev"))
+        rev = _find_rev(admitted[6].claims)
         view = feed.view
         if token in self._inactive:
             if rev is not None and view is not None and _is_dead(admitted, rev, view):
@@ -259,8 +261,12 @@ class HybridVerifier:
         self._look_at = now + _LOOK_EVERY
 
 
-def _parse_rev(value: object) -> int | None:
-    """The position a token was allowed at, as one number; None for tokens that no feed is about."""
+def _find_rev(claims: Mapping[str, Any]) -> int | None:
+    """The position a token was allowed at, as one number; None for tokens that no feed is about,
+    and for those whose ancestors cannot be read: of them the issuer knows."""
+    value = claims.get("rev")
+    if not is_traceable(claims):
+        return None
     if type(value) is list and len(value) == 2:
         epoch, number = value
         if type(epoch) is int and type(number) is int and epoch >= 0 <= number < 1 << NUMBER_BITS:

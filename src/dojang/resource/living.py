@@ -8,26 +8,28 @@ from threading import Lock
 from typing import Final
 
 from dojang.fetch.forking import renew_in_children
+from dojang.jose import json_object
 from dojang.jose.keys import KeySet
 from dojang.oauth.feed import Record
 from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.oauth.token_exchange import ANCESTORS
 from dojang.resource.admission import Admission, Admitted
 from dojang.resource.expect import Expect
-from dojang.trust.marks import CLAIM_OF, Marks
+from dojang.trust.marks import Marks
 from dojang.trust.remote_keys import KeySource
 from dojang.trust.revocations import RevocationView
 
 _new: Final = tuple.__new__  # of a named tuple, in half the time
-_KINDS: Final = tuple(kind for kind in CLAIM_OF if kind is not FactKind.TOKEN)
-_Name = tuple[str | None, ...]  # what facts of `_KINDS` would know it by
+_Name = tuple[object, ...]  # what facts would know it by, but for its own id
 
 MOST_FAMILIES: Final = 8192
 MOST_TAGS: Final = 6 * MOST_FAMILIES
 
 
 class _Family:
-    """Tokens that differ in nothing but their own ids: of one grant, session, client, subject, key.
-    Those whose `rev` is at least `lives_from` live, as far as facts about the family go."""
+    """Tokens that differ in nothing but their own ids: of one grant, session, client, subject, key,
+    and exchanged for one token, if for any. Those whose `rev` is at least `lives_from` live, as far
+    as facts about the family go."""
 
     __slots__ = ("lives_from", "name", "tags", "tokens")
 
@@ -82,7 +84,7 @@ class Living:
         if family is None or rev < family.lives_from:
             return False
         own = view.tag_token(admitted[6].claims["jti"])
-        return view.find_killer(_new(Marks, (rev, own, (), ()))) is None
+        return view.find_killer(_new(Marks, (rev, own, (), (), ()))) is None
 
     def find_whether_dead(
         self,
@@ -111,8 +113,8 @@ class Living:
                 self.expect, self.key_set = admission.expect, admission.keys
             family = self._families.get(name)
             if family is None or rev < family.lives_from:
-                family = self._load_family(name, rev, view)
-            if family is None or view.find_killer(_new(Marks, (rev, own, (), ()))) is not None:
+                family = self._load_family(name, admitted, rev, view)
+            if family is None or view.find_killer(_new(Marks, (rev, own, (), (), ()))) is not None:
                 return True
             if self._size and token not in self.tokens:
                 # One text for each id: an ECDSA signature has a twin that is as good.
@@ -129,7 +131,7 @@ class Living:
             for kind, tag, _ in records:
                 if kind is FactKind.TOKEN:
                     self.tokens.pop(self._by_own_tag.pop(tag, ""), None)
-                elif tag in self._tags:
+                if tag in self._tags:
                     named.add(tag)
             if named:
                 self._drop_families(named)
@@ -144,15 +146,17 @@ class Living:
         with self._lock:
             self._drop()
 
-    def _load_family(self, name: _Name, rev: int, view: RevocationView) -> _Family | None:
+    def _load_family(
+        self, name: _Name, admitted: Admitted, rev: int, view: RevocationView
+    ) -> _Family | None:
         """The family of this name, where tokens of `rev` live; None where a fact has ended them."""
-        identifiers = {CLAIM_OF[kind]: own for kind, own in zip(_KINDS, name, strict=True)}
-        marks = view.mark(Rev(0, 0), identifiers)._replace(rev=rev)
+        identifiers = {**admitted[6].claims, "kid": admitted[7]}
+        marks = view.mark(Rev(0, 0), identifiers)._replace(rev=rev, token=None)
         if view.find_killer(marks) is not None:
             return None
         family = self._families.get(name)
         if family is None:
-            family = _Family(name, marks.tags)
+            family = _Family(name, _list_tags(marks))
             self._families[name] = family
             self._tags.update(family.tags)
         family.lives_from = rev
@@ -172,10 +176,18 @@ class Living:
         self._by_own_tag.clear()
 
 
+def _list_tags(marks: Marks) -> list[bytes]:
+    """Of what a family is named by, and of the tokens that its own were exchanged for."""
+    tags = list(marks.tags)
+    for each in marks.ancestors:
+        tags += each.tags if each.token is None else (each.token, *each.tags)
+    return tags
+
+
 def _find_name(admitted: Admitted) -> _Name:
     find = admitted[6].claims.get
     grant, session = find("grant"), find("sid")
-    return (
+    name = (
         grant if type(grant) is str else None,
         session if type(session) is str else None,
         find("client_id"),
@@ -183,3 +195,5 @@ def _find_name(admitted: Admitted) -> _Name:
         admitted[7],
         find("iss"),
     )
+    ancestors = find(ANCESTORS)
+    return name if ancestors is None else (*name, json_object.dump({ANCESTORS: ancestors}))

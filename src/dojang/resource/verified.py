@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from dojang.oauth.access_token import AccessToken
+from dojang.oauth.token_exchange import parse_actors
 
 _NOTHING: Final = frozenset({""})
 
@@ -89,6 +90,12 @@ class VerifiedToken:
         """How the subject signed in (RFC 9068 §2.2.1)."""
         value = self._token.claims.get("acr")
         return value if type(value) is str else None
+
+    @property
+    def actors(self) -> tuple[str, ...]:
+        """Who acts for the subject and who did so before, latest first (RFC 8693 §4.1); empty where
+        the token was not exchanged. Only the first is `client_id`; the others say how it came."""
+        return parse_actors(self._token.claims)
 
     @property
     def claims(self) -> Mapping[str, Any]:

@@ -24,9 +24,27 @@ MOST_KNOWN: Final = 8192  # tokens, of about 2 KB each
 _SEAL_CONTEXT: Final = b"dojang access token"
 
 
+class Actor(Struct, frozen=True, omit_defaults=True):
+    """A client that acts for the subject, and the one that did so before (RFC 8693 §4.1)."""
+
+    sub: str
+    act: Actor | None = None
+
+
+class Ancestor(Struct, frozen=True):
+    """What facts know a token by that another was exchanged for. Subject and session are those of
+    what came of it."""
+
+    jti: str
+    grant: str
+    client_id: str
+    kid: str
+
+
 class AccessTokenClaims(Struct, frozen=True, omit_defaults=True):
     """The claims of an access token, in the order they are written. Those from `sid` on are about
-    a person who signed in (RFC 9068 §2.2.1), and left out where there is none."""
+    a person who signed in (RFC 9068 §2.2.1), and left out where there is none; those from `act` on
+    are of a token that was exchanged for another, whose `ancestors` are given, latest first."""
 
     iss: str
     sub: str
@@ -42,6 +60,13 @@ class AccessTokenClaims(Struct, frozen=True, omit_defaults=True):
     auth_time: int | None = None
     acr: str | None = None
     amr: tuple[str, ...] | None = None
+    act: Actor | None = None
+    ancestors: tuple[Ancestor, ...] = ()
+
+
+def find_root(claims: AccessTokenClaims) -> AccessTokenClaims | Ancestor:
+    """The token that nothing was exchanged for: where its chain begins, or it itself."""
+    return claims.ancestors[-1] if claims.ancestors else claims
 
 
 class PresentedAccessToken(NamedTuple):

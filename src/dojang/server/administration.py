@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from dojang.server.admin import (
     clients,
+    exchanges,
     keys,
     records,
     resources,
@@ -63,6 +64,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "client.list": _read("/v1/clients", clients.ListClients, clients.list_clients),
     "client.rotate_secret": _write(
         "/v1/clients/{client_id}/rotate-secret", clients.RotateSecret, clients.rotate_secret
+    ),
+    "client.set_exchanges": _write(
+        "/v1/clients/{client_id}/exchanges", exchanges.SetExchanges, clients.set_exchanges
     ),
     "client.disable": _write(
         "/v1/clients/{client_id}/disable", clients.NamedClient, clients.disable_client

@@ -10,7 +10,7 @@ from dojang.oauth.metadata import ServerMetadata, build_metadata
 from dojang.oauth.pkce import METHOD
 from dojang.oauth.redirects import ResponseMode
 from dojang.server.checks.next_step import PASSWORD_ACR
-from dojang.server.grant_types import SPENT, STANDING
+from dojang.server.grant_types import ANEW, STANDING
 from dojang.server.model import AuthenticationMethod, SubjectType
 from dojang.server.paths import (
     AUTHORIZATION,
@@ -59,7 +59,7 @@ def build_server_metadata(issuer: str) -> dict[str, object]:
             backchannel_logout_supported=True,
             backchannel_logout_session_supported=True,
             code_challenge_methods_supported=(METHOD,),
-            grant_types_supported=(*STANDING, *SPENT),
+            grant_types_supported=(*STANDING, *ANEW),
             token_endpoint_auth_methods_supported=methods,
             token_endpoint_auth_signing_alg_values_supported=algorithms,
             introspection_endpoint_auth_methods_supported=secret_methods,

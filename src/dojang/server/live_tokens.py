@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from dojang.server.access_tokens import AccessTokenClaims
-from dojang.server.model import Resource
+from msgspec.structs import asdict
+
+from dojang.oauth.token_exchange import ANCESTORS
+from dojang.server.access_tokens import AccessTokenClaims, Ancestor
+from dojang.server.model import Client, Resource
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -26,9 +29,10 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
     """The token, or None whatever is wrong with it. The barrier was reached before.
 
     1. this server made it; 2. it has not expired; 3. no later fact names it, its grant, its
-    session, its client, its subject, its key or everything; 4. its resource exists; 5. its client
-    exists and is enabled, and 6. still holds the grant where it acts for itself: the end of a
-    person's grant is a fact. Raises `Unavailable`.
+    session, its client, its subject, its key or everything, nor a token that it was exchanged for;
+    4. its resource exists; 5. its client exists and is enabled, and 6. still holds the grant, where
+    it acts for itself or exchanged a token: the end of a person's grant is a fact. Of every token
+    that it was exchanged for the last two hold as well. Raises `Unavailable`.
     """
     state = provider.state
     presented = state.tokens.parse(token, now=now)
@@ -47,6 +51,8 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
     }
     if claims.sid is not None:
         identifiers["sid"] = claims.sid
+    if claims.ancestors:
+        identifiers[ANCESTORS] = [asdict(ancestor) for ancestor in claims.ancestors]
     revocations = state.revocations
     if revocations.as_of > claims.rev and revocations.find_killer(
         revocations.mark(claims.rev, identifiers)
@@ -55,10 +61,21 @@ async def find_live_token(provider: Provider, token: str, *, now: int) -> LiveTo
     resource = provider.find_resource(claims.aud)
     if resource is None:
         return None
-    client = await state.find_client(claims.client_id)
-    if client is None or not client.enabled:
-        return None
-    for_itself = claims.sub == claims.client_id
-    if for_itself and claims.grant not in [grant.grant_id for grant in client.grants]:
-        return None
+    links: tuple[AccessTokenClaims | Ancestor, ...] = (claims, *claims.ancestors)
+    for link in links:
+        client = await state.find_client(link.client_id)
+        if client is None or not client.enabled:
+            return None
+        exchanged = link is not links[-1]
+        if not _holds(client, link.grant, exchanged=exchanged, sub=claims.sub):
+            return None
     return LiveToken(claims, resource, presented.kid)
+
+
+def _holds(client: Client, grant: str, *, exchanged: bool, sub: str) -> bool:
+    """Whether the client's own row still has the grant of a token about `sub`."""
+    if exchanged:
+        return any(held.grant_id == grant for held in client.exchanges)
+    if client.client_id == sub:
+        return any(held.grant_id == grant for held in client.grants)
+    return True

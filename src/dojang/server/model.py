@@ -68,6 +68,21 @@ class StandingGrant(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
 
 
+class ExchangeRule(Struct, frozen=True, kw_only=True):
+    """For a token that carries every scope of `needs`, those of `gives`."""
+
+    needs: tuple[str, ...]
+    gives: tuple[str, ...]
+
+
+class ExchangeGrant(Struct, frozen=True, kw_only=True):
+    """What a client may have at one resource for the tokens that it is called with (RFC 8693)."""
+
+    grant_id: str
+    resource: str
+    rules: tuple[ExchangeRule, ...]
+
+
 class SecretHash(Struct, frozen=True, kw_only=True):
     """SHA-256 of a generated 256-bit secret, good until `expires_at` (None: until replaced)."""
 
@@ -141,7 +156,8 @@ class SignIn(Struct, frozen=True, kw_only=True):
 
 class Client(Struct, frozen=True, kw_only=True):
     """Software that asks for tokens (RFC 6749 §1.1). `jwks` is a JWK Set document for
-    `private_key_jwt`; `grants` is what it may do on its own behalf, `sign_in` what for people."""
+    `private_key_jwt`; `grants` is what it may do on its own behalf, `sign_in` what for people, and
+    `exchanges` what for whoever calls it."""
 
     client_id: str
     name: str
@@ -150,6 +166,7 @@ class Client(Struct, frozen=True, kw_only=True):
     jwks: dict[str, Any] | None = None
     grants: tuple[StandingGrant, ...] = ()
     sign_in: SignIn | None = None
+    exchanges: tuple[ExchangeGrant, ...] = ()
     enabled: bool = True
     created_at: int = 0
     version: int = 1

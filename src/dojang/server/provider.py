@@ -149,6 +149,11 @@ class Provider:
         """The audience of tokens for the admin API."""
         return self.issuer + ADMIN
 
+    @property
+    def own_audiences(self) -> frozenset[str]:
+        """The audiences of tokens for this server itself."""
+        return frozenset((self.introspection_audience, self.userinfo_audience, self.admin_audience))
+
     def find_resource(self, identifier: str) -> Resource | None:
         """A protected API, as of the barrier; the userinfo endpoint is one of them."""
         if identifier == self._userinfo.identifier:

@@ -17,6 +17,7 @@ from dojang.server.model import (
     AuditRecord,
     AuthenticationMethod,
     Client,
+    ExchangeGrant,
     KeyRecord,
     KeyUse,
     Resource,
@@ -34,6 +35,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _parse_secrets = msgspec.json.Decoder(tuple[SecretHash, ...]).decode
 _parse_grants = msgspec.json.Decoder(tuple[StandingGrant, ...]).decode
 _parse_sign_in = msgspec.json.Decoder(SignIn).decode
+_parse_exchanges = msgspec.json.Decoder(tuple[ExchangeGrant, ...]).decode
 _parse_strings = msgspec.json.Decoder(tuple[str, ...]).decode
 _parse_object = msgspec.json.Decoder(dict[str, Any]).decode
 _parse_detail = msgspec.json.Decoder(dict[str, str]).decode
@@ -85,6 +87,7 @@ def build_client_row(client: Client) -> Row:
         _dump_optional(client.jwks),
         _dump(client.grants),
         _dump_optional(client.sign_in),
+        _dump_optional(client.exchanges or None),
         client.enabled,
         client.created_at,
         client.version,
@@ -111,10 +114,11 @@ def parse_client(row: Row) -> Client:
         jwks=None if row[3] is None else _parse_object(row[3]),
         grants=_parse_grants(row[4]),
         sign_in=sign_in,
-        enabled=bool(row[6]),
-        created_at=row[7],
-        version=row[8],
-        client_id=row[9],
+        exchanges=() if row[6] is None else _parse_exchanges(row[6]),
+        enabled=bool(row[7]),
+        created_at=row[8],
+        version=row[9],
+        client_id=row[10],
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from dojang.fetch import FetchRequest, FetchResponse
 from dojang.oauth.errors import Unavailable
+from dojang.oauth.token_exchange import ACCESS_TOKEN
+from dojang.oauth.token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
 from dojang.resource import Follower, Hybrid, Introspection, Local, WhenStale
 from dojang.resource.staleness import DEFAULT_STALENESS
 from dojang.server.provider import Provider, initialise
@@ -114,6 +116,28 @@ class Issuer:
         form = {"grant_type": "client_credentials", "resource": audience, "scope": " ".join(scopes)}
         token: str = self._post("/token", form, client_id)["access_token"]
         return token
+
+    def exchange(
+        self,
+        token: str,
+        *,
+        audience: str,
+        client_id: str,
+        scopes: Sequence[str] | None = None,
+    ) -> str:
+        """What `client_id`, who was called with `token`, calls `audience` with (RFC 8693); without
+        `scopes`, with all that it may. Give the client its `exchanges` with `add_client`, and make
+        it an introspector of what it serves. Raises `TokenRefused`, and `Unavailable`."""
+        form = {
+            "grant_type": TOKEN_EXCHANGE,
+            "subject_token": token,
+            "subject_token_type": ACCESS_TOKEN,
+            "audience": audience,
+        }
+        if scopes is not None:
+            form["scope"] = " ".join(scopes)
+        exchanged: str = self._post("/token", form, client_id)["access_token"]
+        return exchanged
 
     def follow(self, audience: str) -> Follower:
         """Follows the feed for the service at `audience`, on the clock of the issuer. It learns

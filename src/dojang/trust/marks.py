@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from dojang.oauth.feed import Tagger
 from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.oauth.token_exchange import ANCESTORS
 
 CLAIM_OF: Final[Mapping[FactKind, str]] = {
     FactKind.TOKEN: "jti",
@@ -27,16 +28,20 @@ _OTHER_CLAIMS: Final = tuple(CLAIM_OF[kind] for kind in OTHER_KINDS)
 _find_names: Final = itemgetter(*_OTHER_CLAIMS)
 _find_machine_names: Final = itemgetter(*(CLAIM_OF[kind] for kind in _MACHINE_KINDS))
 _new: Final = tuple.__new__
+_CLAIMS: Final = tuple(CLAIM_OF.values())
+_NO_ANCESTORS: Final = ((),)
 
 
 class Marks(NamedTuple):
     """Its `rev` as one number, the tag of its own id, and the `tags` of what else it names, which
-    are of these `kinds`."""
+    are of these `kinds`; and the marks of the tokens that it was exchanged for: what ended them
+    after `rev` ended it."""
 
     rev: int
     token: bytes | None
     kinds: tuple[FactKind, ...]
     tags: tuple[bytes, ...]
+    ancestors: tuple[Marks, ...] = ()
 
 
 class Marker:
@@ -51,8 +56,8 @@ class Marker:
         self._known: dict[tuple[object, ...], tuple[tuple[FactKind, ...], tuple[bytes, ...]]] = {}
 
     def mark(self, rev: Rev, identifiers: Mapping[str, object]) -> Marks:
-        """The marks of a token. `identifiers` maps the names in `CLAIM_OF` to the token's own;
-        what is no text marks nothing."""
+        """The marks of a token. `identifiers` maps the names in `CLAIM_OF` to the token's own, and
+        `ancestors` to a list of such mappings; what is no text marks nothing."""
         names = _find_names if "sid" in identifiers else _find_machine_names
         try:
             named = names(identifiers)
@@ -67,7 +72,17 @@ class Marker:
         token = self._tag_token(own) if type(own) is str else None
         epoch, number = rev
         # As `Marks(…)`, in half the time.
-        return _new(Marks, (epoch << NUMBER_BITS | number, token) + known)  # noqa: RUF005
+        marks = _new(Marks, (epoch << NUMBER_BITS | number, token) + known + _NO_ANCESTORS)  # noqa: RUF005
+        if ANCESTORS in identifiers:
+            return marks._replace(ancestors=self._mark_ancestors(rev, identifiers[ANCESTORS]))
+        return marks
+
+    def _mark_ancestors(self, rev: Rev, named: object) -> tuple[Marks, ...]:
+        return tuple(
+            self.mark(rev, {name: each[name] for name in _CLAIMS if name in each})
+            for each in (named if isinstance(named, list) else ())
+            if isinstance(each, dict)
+        )
 
     def _tag_others(
         self, named: tuple[object, ...]

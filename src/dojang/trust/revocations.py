@@ -87,9 +87,11 @@ class RevocationView:
 
     def find_killer(self, marks: Marks) -> FactKind | None:
         """The kind of a fact that killed a token, or None while it lives."""
-        rev, own, _, tags = marks
+        rev, own, _, tags, ancestors = marks
         if rev >= self._end and not self._of_keys:  # no fact came after it
             return None
+        if ancestors:
+            return self._find_killer_of_any(marks)
         among_tokens, layers, tables = self._held
         if own is not None:
             for has in among_tokens:
@@ -101,6 +103,14 @@ class RevocationView:
                 if killer is not None:
                     return killer
         return _find_in_tables(tables, marks) if tables else None
+
+    def _find_killer_of_any(self, marks: Marks) -> FactKind | None:
+        """Of a token, or of one that it was exchanged for."""
+        for each in (marks, *marks.ancestors):
+            killer = self.find_killer(each._replace(rev=marks.rev, ancestors=()))
+            if killer is not None:
+                return killer
+        return None
 
     def apply(self, epoch: int, first: int, records: Sequence[Record]) -> None:
         """Take in later facts, numbered from `first` on.
@@ -266,7 +276,7 @@ def _find_in_layer(layer: Facts, marks: Marks) -> FactKind | None:
 
 
 def _find_in_tables(tables: Sequence[tuple[FactKind, Table]], marks: Marks) -> FactKind | None:
-    rev, _, kinds, tags = marks
+    rev, _, kinds, tags, _ = marks
     for kind, table in tables:
         row = table.find(tags[kinds.index(kind)]) if kind in kinds else None
         if row is not None and (int.from_bytes(row[REV], "big") > rev or kind is FactKind.KEY):

@@ -39,11 +39,12 @@ def hash_password() -> str:
 
 
 class World:
-    """An issuer with a person (hong), an API, and the client `app`."""
+    """An issuer with a person (hong), an API, and the client `app`. `orders` are settings of the
+    API, others of the client."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, orders: Mapping[str, Any] | None = None, **settings: Any) -> None:
         self.issuer: Final[Issuer] = open_issuer()
-        self.issuer.add_resource(ORDERS, ["orders:read", "orders:write"])
+        self.issuer.add_resource(ORDERS, ["orders:read", "orders:write"], **(orders or {}))
         self.add_client("app", **settings)
         self.add_user("hong")
         self.browser = Browser(secret=b"b" * 32, network="203.0.113.7")

@@ -10,6 +10,7 @@ import typer
 
 from dojang.cli.administering import administer
 from dojang.cli.errors import Failure
+from dojang.cli.exchanges import ExchangeOption, describe_exchanges, parse_exchanges
 from dojang.cli.options import (
     ClientIdArgument,
     ConfigOption,
@@ -58,6 +59,7 @@ def add(
         Path | None,
         typer.Option(metavar="FILE", help="Its public keys, for private_key_jwt (a JWK Set)."),
     ] = None,
+    exchange: ExchangeOption = None,
     redirect_uri: Annotated[
         list[str] | None,
         typer.Option(
@@ -111,6 +113,7 @@ def add(
         "name": name,
         "authentication": authentication.value,
         "grants": _parse_grants("--grant", grant or ()),
+        "exchanges": parse_exchanges(exchange or ()),
     }
     if redirect_uri:
         wanted = _parse_grants("--ask", ask or ())
@@ -149,7 +152,7 @@ def list_clients(
         show_json(answer)
         return
     show_table(
-        ("CLIENT ID", "ENABLED", "AUTHENTICATION", "SECRETS", "GRANTS"),
+        ("CLIENT ID", "ENABLED", "AUTHENTICATION", "SECRETS", "GRANTS", "EXCHANGES"),
         [
             (
                 each["client_id"],
@@ -157,6 +160,7 @@ def list_clients(
                 each["authentication"],
                 each["secrets"],
                 [f"{grant['resource']}={','.join(grant['scopes'])}" for grant in each["grants"]],
+                describe_exchanges(each["exchanges"]),
             )
             for each in answer["clients"]
         ],
@@ -182,6 +186,30 @@ def rotate_secret(
         config, "client.rotate_secret", {"client_id": client_id, "overlap": overlap}
     )
     _show_secret(answer, secret_file, "New secret for", as_json=as_json)
+
+
+@app.command(
+    "set-exchanges",
+    epilog="Example: dojang client set-exchanges orders "
+    "--exchange 'https://payments.example=payments:charge for orders:write'",
+)
+def set_exchanges(
+    client_id: ClientIdArgument,
+    exchange: ExchangeOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say anew what a client may exchange tokens for; without --exchange, for nothing."""
+    wanted = parse_exchanges(exchange or ())
+    answer = administer(
+        config, "client.set_exchanges", {"client_id": client_id, "exchanges": wanted}
+    )
+    if as_json:
+        show_json(answer)
+        return
+    print(f"{client_id} may exchange tokens for:")
+    for line in describe_exchanges(answer["client"]["exchanges"]) or ["nothing"]:
+        print(f"  {line}")
 
 
 @app.command("disable", epilog="Example: dojang client disable shop")

@@ -15,6 +15,7 @@ from dojang.cli.options import ConfigOption, JsonOption, TokenArgument, make_gro
 from dojang.cli.output import show_facts, show_json, show_time
 from dojang.cli.secret_input import read_client_secret, read_token
 from dojang.client import ClientSecretBasic, ClientSecretPost, Credentials, PrivateKeyJwt
+from dojang.client.token_request import Granted
 from dojang.jose import json_object
 from dojang.jose.errors import InvalidKey, InvalidToken, JoseMisuse
 from dojang.jose.keys import KeySet, SigningKey
@@ -88,6 +89,40 @@ def issue(
     credentials = _build_credentials(client_id, client_secret, private_key, post=post)
     asked = " ".join(scope) if scope else None
     granted = _find_issuer(issuer, fetch_from, config).issue(credentials, resource, asked)
+    _show_granted(granted, as_json=as_json)
+
+
+@app.command(
+    "exchange",
+    epilog="Example: dojang token exchange token.txt --client-id orders "
+    "--client-secret-file orders.secret --audience https://payments.example",
+)
+def exchange(
+    source: TokenArgument,
+    client_id: ClientOption,
+    audience: Annotated[str, typer.Option(metavar="URI", help="The API that the new one is for.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="What it may do; repeat for more (default: all that the rules give)."),
+    ] = None,
+    client_secret: ClientSecretOption = None,
+    post: PostOption = False,
+    private_key: PrivateKeyOption = None,
+    issuer: IssuerOption = None,
+    fetch_from: FetchFromOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """As the service that was called with a token, get one to call another service with."""
+    _check_one_stdin(source, client_secret)
+    token = read_token(source)
+    credentials = _build_credentials(client_id, client_secret, private_key, post=post)
+    asked = " ".join(scope) if scope else None
+    granted = _find_issuer(issuer, fetch_from, config).exchange(credentials, token, audience, asked)
+    _show_granted(granted, as_json=as_json)
+
+
+def _show_granted(granted: Granted, *, as_json: bool) -> None:
     if as_json:
         show_json({"access_token": granted.value, "expires_in": int(granted.lifetime)})
     else:

@@ -19,6 +19,12 @@ from dojang.server.admin.errors import (
     invalid,
     not_found,
 )
+from dojang.server.admin.exchanges import (
+    ExchangeWanted,
+    SetExchanges,
+    plan_exchange_change,
+    plan_exchanges,
+)
 from dojang.server.admin.sign_in import SignInWanted, check_sign_in, find_algorithms
 from dojang.server.ending import end_grants
 from dojang.server.ids import new_id
@@ -54,7 +60,7 @@ class GrantWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class AddClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`client_id`: made where it is not given. `jwks`: a JWK Set, for `private_key_jwt` alone.
-    `sign_in`: what it may do for people."""
+    `sign_in`: what it may do for people; `exchanges`: what for whoever calls it."""
 
     client_id: str | None = None
     name: str = ""
@@ -62,6 +68,7 @@ class AddClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     jwks: dict[str, Any] | None = None
     grants: tuple[GrantWanted, ...] = ()
     sign_in: SignInWanted | None = None
+    exchanges: tuple[ExchangeWanted, ...] = ()
 
 
 class ListClients(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,6 +121,7 @@ async def add_client(provider: Provider, actor: str, asked: AddClient) -> dict[s
         jwks=asked.jwks,
         grants=tuple(_make_grant(provider, wanted, now_ms) for wanted in asked.grants),
         sign_in=sign_in,
+        exchanges=plan_exchanges(provider, asked.authentication, asked.exchanges),
         created_at=now,
     )
     if len({grant.resource for grant in client.grants}) != len(client.grants):
@@ -168,6 +176,17 @@ async def rotate_secret(provider: Provider, actor: str, asked: RotateSecret) -> 
         [PutClient(changed), _event(now, actor, "client.rotate_secret", client.client_id)]
     )
     return {"client": describe_client(changed), "client_secret": secret}
+
+
+async def set_exchanges(provider: Provider, actor: str, asked: SetExchanges) -> dict[str, Any]:
+    """Let a client exchange for this and nothing else. Where a rule is gone, tokens for its
+    resource end: row and facts in one commit."""
+    client = await load_client(provider, asked.client_id)
+    now = int(provider.clock.now())
+    changed, ended = plan_exchange_change(provider, client, asked.exchanges, now=now)
+    event = _event(now, actor, "client.set_exchanges", client.client_id)
+    await provider.store.commit([PutClient(changed), *ended, event])
+    return {"client": describe_client(changed)}
 
 
 async def disable_client(provider: Provider, actor: str, asked: NamedClient) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dojang.oauth.token import TokenRequest, build_token_response, parse_token_r
 from dojang.server.access_tokens import issue_access_token
 from dojang.server.authentication import AuthenticatedClient, authenticate_client
 from dojang.server.checked_request import CheckedRequest
-from dojang.server.grant_types import SPENT, STANDING, GrantType
+from dojang.server.grant_types import ANEW, STANDING, GrantType
 from dojang.server.model import Position
 from dojang.server.refusals import refusing
 
@@ -30,8 +30,8 @@ async def token(provider: Provider, request: Request) -> Response:
         client, asked = await _parse(provider, request, now=int(now))
         standing = STANDING.get(asked.grant_type)
         if standing is None:
-            spent = _find_grant_type(asked)
-            return build_json(200, await spent(provider, client, asked, position=position, now=now))
+            anew = _find_grant_type(asked)
+            return build_json(200, await anew(provider, client, asked, position=position, now=now))
         checked = await standing(provider, client, asked)
         repeated.keep(digest, checked, now=now)
     return issue_checked(provider, checked, position=position, now=now)
@@ -47,7 +47,7 @@ async def _parse(
 
 
 def _find_grant_type(asked: TokenRequest) -> GrantType:
-    found = SPENT.get(asked.grant_type)
+    found = ANEW.get(asked.grant_type)
     if found is None:
         raise OAuthError(
             ErrorCode.UNSUPPORTED_GRANT_TYPE,
