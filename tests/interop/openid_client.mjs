@@ -68,6 +68,10 @@ await answer({
   },
 
   clientCredentials: ({ parameters }) => client.clientCredentialsGrant(config, parameters),
+  exchange: ({ parameters }) =>
+    client.genericGrantRequest(
+      config, 'urn:ietf:params:oauth:grant-type:token-exchange', parameters,
+    ),
   userinfo: ({ subject }) =>
     client.fetchUserInfo(config, tokens.access_token, subject ?? tokens.claims().sub),
   introspect: ({ token }) => client.tokenIntrospection(config, token),

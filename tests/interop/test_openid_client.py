@@ -236,3 +236,29 @@ def test_logout(party: Party, person: Person) -> None:
     with pytest.raises(Refused) as refused:
         party.do("finish", address=person.visit(party.begin(prompt="none")))
     assert refused.value.error == "login_required"
+
+
+@pytest.mark.proves("A3")
+def test_a_service_exchanges_a_token(party: Party, house: House, person: Person) -> None:
+    """RFC 8693, by the grant for extensions."""
+    stock = "https://stock.example"
+    house.operate(
+        "resource.add", identifier=stock, scopes=["stock:read"], introspectors=["stock-service"]
+    )
+    rule = {"resource": PAYMENTS, "scopes": ["payments:make"], "needs": ["stock:read"]}
+    service = house.operate("client.add", client_id="stock-service", exchanges=[rule])
+    party.register("stock-app", resources={stock: ["stock:read"]})
+    called_with = party.sign_in(person, scope="openid stock:read", resource=stock)["access_token"]
+    party.discover("stock-service", "client_secret_basic", service["client_secret"])
+    asked = {
+        "subject_token": called_with,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "audience": PAYMENTS,
+        "scope": "payments:make",
+    }
+    exchanged = party.do("exchange", parameters=asked)
+    assert exchanged["scope"] == "payments:make"
+    assert exchanged["issued_token_type"] == asked["subject_token_type"]
+    with pytest.raises(Refused) as refused:
+        party.do("exchange", parameters={**asked, "audience": ORDERS})
+    assert refused.value.error == "invalid_target"
