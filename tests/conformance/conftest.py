@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.conformance.suite import AFTER_LOGOUT, CALLBACK, SUITE, Suite
+from tests.conformance.guide import SUITE
+from tests.conformance.suite import AFTER_LOGOUT, CALLBACK, Suite
 from tests.server.people.world import World
 from tests.web.pages.visitor import Visitor
 
@@ -30,7 +31,7 @@ CLAIMS: Final[Mapping[str, Any]] = {
     "phone_number_verified": True,
     "address": {"formatted": "1630 Revello Drive\nSunnydale", "country": "US"},
 }
-MODULES: Final = {
+CLIENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "conformance": {},
     "conformance-2": {},
     "conformance-post": {"authentication": "client_secret_post"},
@@ -44,25 +45,25 @@ class InProcess:
 
     def __init__(self) -> None:
         self.world: Final = World()
-        for client_id, settings in MODULES.items():
-            self.world.add_client(
-                client_id,
-                **{
-                    "redirect_uris": (CALLBACK,),
-                    "post_logout_redirect_uris": (AFTER_LOGOUT,),
-                    "scopes": ALL_SCOPES,
-                    "resources": {},
-                    "profile": "oidc-basic",
-                    "id_token_algorithm": "RS256",
-                    **settings,
-                },
-            )
-        self.world.add_user("buffy", **CLAIMS)
         self.url: Final = self.world.issuer.url
         self.transport: Final = self.world.issuer.transport
-        self.secrets: Final = {
-            name: self.world.issuer.credentials(name).secret for name in MODULES
+        self.secrets: Final[dict[str, str]] = {}
+        for client_id, settings in CLIENTS.items():
+            self.add_client(client_id, **settings)
+        self.world.add_user("buffy", **CLAIMS)
+
+    def add_client(self, client_id: str, **settings: Any) -> None:
+        wanted = {
+            "redirect_uris": (CALLBACK,),
+            "post_logout_redirect_uris": (AFTER_LOGOUT,),
+            "scopes": ALL_SCOPES,
+            "resources": {},
+            "profile": "oidc-basic",
+            "id_token_algorithm": "RS256",
+            **settings,
         }
+        self.world.add_client(client_id, **wanted)
+        self.secrets[client_id] = self.world.issuer.credentials(client_id).secret
 
     @property
     def now(self) -> int:

@@ -23,7 +23,8 @@ def load_configuration(module: str, server: str, secrets: Mapping[str, str]) -> 
         text = text.replace(f"what {client_id}.secret holds", secret)
     assert "what conformance" not in text
     configuration: dict[str, Any] = json.loads(text)
-    return configuration | configuration.pop("override").get(module, {})
+    overrides: dict[str, dict[str, Any]] = configuration.pop("override")
+    return configuration | overrides.get(module, {})
 
 
 def read_commands() -> list[list[str]]:

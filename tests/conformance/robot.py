@@ -28,10 +28,12 @@ class Arrival(NamedTuple):
 
 
 class Robot:
-    """A browser with new cookies. `seen` are the words on pages that the tasks waited for."""
+    """A browser with new cookies. `pages` are those it was on, `seen` the words that tasks waited
+    for, and `asked` the buttons they pressed."""
 
     def __init__(self, visitor: Visitor, server: str, entries: Sequence[Mapping[str, Any]]) -> None:
         self.visitor: Final = visitor
+        self.pages: Final[list[Page]] = []
         self.seen: Final[list[str]] = []
         self.asked: Final[list[str]] = []
         self.url = ""
@@ -64,6 +66,7 @@ class Robot:
         page = self.visitor.send(method, target, body, *headers)
         assert page.status < 500, page.html
         self.url, self.page, self._typed = address, page, {}
+        self.pages.append(page)
         if page.location is not None:
             assert page.status in (302, 303)
             return self._go_on("GET", urljoin(address, page.location), {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import count
 from typing import Any, Final, NamedTuple, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from dojang.jose.jwt import JwtVerifier
 from dojang.jose.keys import KeySet
@@ -19,6 +19,7 @@ from tests.web.pages.visitor import Visitor
 
 CALLBACK: Final = SUITE + "/callback"
 AFTER_LOGOUT: Final = SUITE + "/post_logout_redirect"
+_NONE: Final[Mapping[str, None]] = {}
 _numbers = count()
 
 
@@ -139,13 +140,13 @@ class Suite:
 
     def sign_in(
         self,
+        changes: Mapping[str, str | None] = _NONE,
         *,
         method: str = "GET",
         in_body: bool = False,
         verifier: str | None = None,
-        **changes: str | None,
     ) -> SignedIn:
-        """The whole flow, and what is asked of every id_token."""
+        """The whole flow, and what is asked of every id_token; `changes` as `build_request`."""
         request = self.build_request(**changes)
         code = self.get_code(request, method=method)
         more = {"code_verifier": verifier} if verifier else {}
@@ -171,12 +172,13 @@ class Suite:
 
     # What comes after.
 
+    @property
+    def userinfo_endpoint(self) -> str:
+        return str(self.metadata["userinfo_endpoint"])
+
     def ask_userinfo(self, token: str) -> Response:
-        return self.get(self.metadata["userinfo_endpoint"], bearer(token))
+        return self.get(self.userinfo_endpoint, bearer(token))
 
     def log_out(self, **parameters: str) -> Arrival | None:
         query = f"?{urlencode(parameters)}" if parameters else ""
         return self.robot.go(self.metadata["end_session_endpoint"] + query)
-
-    def find_path(self, endpoint: str) -> str:
-        return urlsplit(self.metadata[endpoint]).path
