@@ -13,6 +13,7 @@ from dojang.server.config import (
     Config,
     check_hold_limit,
     check_issuer_setting,
+    check_network,
     check_proxy,
     check_redis,
     check_rotation_age,
@@ -107,6 +108,11 @@ def _check_proxies(networks: tuple[str, ...]) -> None:
         check_proxy(network)
 
 
+def _check_networks(networks: tuple[str, ...]) -> None:
+    for network in networks:
+        check_network(network)
+
+
 def _check_client_id(client_id: str) -> None:
     if not client_id:
         raise ValueError("is empty; `dojang init` made the client 'operator'")
@@ -122,6 +128,7 @@ _RULES: Final[Mapping[str, Callable[[Any], object]]] = {
     "keys.rotate_after": check_rotation_age,
     "keys.hold_limit": check_hold_limit,
     "operator.client_id": _check_client_id,
+    "fetch.permitted_networks": _check_networks,
     "trusted_proxies": _check_proxies,
 }
 

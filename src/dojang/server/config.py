@@ -95,6 +95,13 @@ class Operator(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"Operator({self.client_id!r})"
 
 
+class Fetch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`permitted_networks`: beside the public internet, where addresses that clients register may
+    lead to. Whoever may register a client can have this server speak to everything in them."""
+
+    permitted_networks: tuple[str, ...] = ()
+
+
 class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`auto` is text on a terminal and JSON lines elsewhere."""
 
@@ -111,6 +118,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     redis: Redis = Redis()
     keys: Keys = Keys()
     operator: Operator = Operator()
+    fetch: Fetch = Fetch()
     log: Log = Log()
     trusted_proxies: tuple[str, ...] = ()
 
@@ -188,6 +196,14 @@ def check_issuer_setting(issuer: str) -> None:
         raise ValueError(
             "write it without the / at its end: issuers are compared character by character"
         )
+
+
+def check_network(network: str) -> None:
+    """Raises `ValueError` unless `network` is one."""
+    try:
+        ip_network(network)
+    except ValueError:
+        raise ValueError("write a network: 10.1.0.0/16, fd00:1::/64") from None
 
 
 def check_proxy(network: str) -> None:

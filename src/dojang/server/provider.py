@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final, Self
 
 from dojang.clock import Clock
+from dojang.fetch import Outward, OutwardTransport
 from dojang.jose.keys import SigningKey
 from dojang.jose.seal import SealKey
 from dojang.oauth.claims import SCOPES
@@ -56,7 +57,7 @@ class Provider:
 
     `counters` are plain counts for the metrics page: (name, label, value, …) to number.
     `changing` lets one operation of this node plan and commit at a time. `feed` is what followers
-    ask.
+    ask. `outward` is the only way to addresses that clients chose.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Provider:
         offload: Offload = run_inline,
         schedule: Schedule = DEFAULT_SCHEDULE,
         accounts: Accounts | None = None,
+        outward: Outward | None = None,
     ) -> None:
         check_issuer_setting(issuer)
         self.issuer: Final = issuer
@@ -78,6 +80,7 @@ class Provider:
         self.state: Final = State(store, encryption_key, Tagger(view_key))
         self.offload: Final = offload
         self.schedule: Final = schedule
+        self.outward: Outward = outward or OutwardTransport()
         self.subjects: Final = Subjects(encryption_key.secret)
         self.accounts: Accounts = accounts or KeptAccounts(store, clock, Passwords(offload))
         self._userinfo: Final = Resource(
@@ -103,6 +106,7 @@ class Provider:
         offload: Offload = run_inline,
         schedule: Schedule = DEFAULT_SCHEDULE,
         accounts: Accounts | None = None,
+        outward: Outward | None = None,
     ) -> Self:
         """A provider on a store that `initialise` has filled. `key_encryption_key` is 32 bytes.
 
@@ -118,6 +122,7 @@ class Provider:
             offload=offload,
             schedule=schedule,
             accounts=accounts,
+            outward=outward,
         )
         await provider.state.reach_barrier()
         if not provider.state.keys.records:

@@ -67,10 +67,15 @@ def check_sign_in(
     for name in ("redirect_uris", "post_logout_redirect_uris"):
         for uri in getattr(wanted, name):
             _check(name, partial(check_registered_redirect_uri, uri, native=native))
-    for name in ("backchannel_logout_uri", "client_uri", "policy_uri", "tos_uri"):
+    for name in ("client_uri", "policy_uri", "tos_uri"):
         uri = getattr(wanted, name)
         if uri is not None:
             _check(name, partial(parse_url, uri))
+    if wanted.backchannel_logout_uri is not None:
+        _check(
+            "backchannel_logout_uri",
+            partial(check_outward, provider, wanted.backchannel_logout_uri),
+        )
     if public and wanted.profile is Profile.OIDC_BASIC:
         raise invalid("profile: a public client uses PKCE: oauth21")
     if public and wanted.refresh is RefreshRule.FIXED:  # C57
@@ -82,6 +87,14 @@ def check_sign_in(
     return SignIn(
         public=public, **{name: getattr(wanted, name) for name in wanted.__struct_fields__}
     )
+
+
+def check_outward(provider: Provider, uri: str) -> None:
+    """Raises `ValueError` where the server would send nothing to `uri`."""
+    try:
+        provider.outward.check(uri)
+    except ValueError as error:
+        raise ValueError(f"{error} (fetch.permitted_networks)") from None
 
 
 def _check(name: str, rule: Callable[[], object]) -> None:
