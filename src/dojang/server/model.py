@@ -140,14 +140,16 @@ class SignIn(Struct, frozen=True, kw_only=True):
 
 
 class Client(Struct, frozen=True, kw_only=True):
-    """Software that asks for tokens (RFC 6749 §1.1). `jwks` is a JWK Set document for
-    `private_key_jwt`; `grants` is what it may do on its own behalf, `sign_in` what for people."""
+    """Software that asks for tokens (RFC 6749 §1.1). Its public keys are `jwks`, a JWK Set
+    document, or lie at `jwks_uri`; `grants` is what it may do on its own behalf, `sign_in` what for
+    people."""
 
     client_id: str
     name: str
     authentication: AuthenticationMethod = AuthenticationMethod.BASIC
     secrets: tuple[SecretHash, ...] = ()
     jwks: dict[str, Any] | None = None
+    jwks_uri: str | None = None
     grants: tuple[StandingGrant, ...] = ()
     sign_in: SignIn | None = None
     enabled: bool = True

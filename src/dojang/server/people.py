@@ -184,6 +184,30 @@ class LogoutNotice(Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class Registration(Struct, frozen=True, kw_only=True):
+    """A client that registered itself (RFC 7591), and all that it said of itself. `digest` is of
+    its registration access token (RFC 7592 §3)."""
+
+    client_id: str
+    digest: bytes
+    metadata: dict[str, Any]
+    registered_at: int
+    version: int = 1
+
+
+class RegistrationToken(Struct, frozen=True, kw_only=True):
+    """An initial access token (RFC 7591 §3): whoever holds it may register so many clients, of
+    which `left` are left. `label` is for operators."""
+
+    token_id: str
+    digest: bytes
+    label: str
+    left: int
+    created_at: int
+    expires_at: int
+    version: int = 1
+
+
 Record: TypeAlias = (
     Account
     | SignInName
@@ -196,5 +220,7 @@ Record: TypeAlias = (
     | PushedRequest
     | Attempts
     | LogoutNotice
+    | Registration
+    | RegistrationToken
 )
 R = TypeVar("R", bound=Record)
