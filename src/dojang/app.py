@@ -14,7 +14,13 @@ from dojang.clock import SYSTEM_CLOCK, Clock
 from dojang.fetch import OutwardTransport
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
-from dojang.server.config import Config, Keys, parse_address, parse_encryption_key
+from dojang.server.config import (
+    Config,
+    Keys,
+    parse_address,
+    parse_encryption_key,
+    parse_registration,
+)
 from dojang.server.epochs import plan_failover
 from dojang.server.key_plans import Schedule
 from dojang.server.logout_notices import deliver_notices
@@ -66,6 +72,7 @@ async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> Async
                 offload=asyncio.to_thread,
                 schedule=build_schedule(config.keys),
                 outward=outward,
+                registration=parse_registration(config.registration),
             )
     finally:
         await outward.aclose()

@@ -19,14 +19,15 @@ from dojang.server.paths import (
     JWKS,
     LOGOUT,
     PUSHED_AUTHORIZATION,
+    REGISTRATION,
     REVOCATION,
     TOKEN,
     USERINFO,
 )
 
 
-def build_server_metadata(issuer: str) -> dict[str, object]:
-    """The document for `issuer`."""
+def build_server_metadata(issuer: str, *, registers: bool) -> dict[str, object]:
+    """The document for `issuer`. `registers`: whether clients register themselves there."""
     methods = tuple(AuthenticationMethod)
     secret_methods = tuple(name for name in methods if name is not AuthenticationMethod.NONE)
     algorithms = tuple(sorted(ALGORITHMS))
@@ -38,6 +39,7 @@ def build_server_metadata(issuer: str) -> dict[str, object]:
             pushed_authorization_request_endpoint=issuer + PUSHED_AUTHORIZATION,
             userinfo_endpoint=issuer + USERINFO,
             end_session_endpoint=issuer + LOGOUT,
+            registration_endpoint=issuer + REGISTRATION if registers else None,
             jwks_uri=issuer + JWKS,
             introspection_endpoint=issuer + INTROSPECTION,
             revocation_endpoint=issuer + REVOCATION,

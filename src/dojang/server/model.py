@@ -110,7 +110,8 @@ class SignIn(Struct, frozen=True, kw_only=True):
     `scopes` are those about the person that it may ask for; `resources` are the scopes it may ask
     people for, by resource. A `first_party` client is the installation's own: nobody is asked for
     consent; a `public` one authenticates with `none`. `refresh_idle` and `refresh_lifetime` are in
-    seconds: without use, and in all."""
+    seconds: without use, and in all. `assertion_algorithm` is the only one that its assertions are
+    signed with, where one is named."""
 
     redirect_uris: tuple[str, ...]
     public: bool = False
@@ -126,8 +127,7 @@ class SignIn(Struct, frozen=True, kw_only=True):
     sector: str | None = None
     id_token_algorithm: str = "RS256"
     userinfo_algorithm: str | None = None
-    id_token_encryption: tuple[str, str] | None = None  # alg, enc (RFC 7516 §4.1)
-    request_object_algorithm: str | None = None
+    assertion_algorithm: str | None = None
     require_pushed: bool = False
     default_max_age: int | None = None
     post_logout_redirect_uris: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from dojang.oauth.errors import Unavailable
 from dojang.resource import Follower, Hybrid, Introspection, Local, WhenStale
 from dojang.resource.staleness import DEFAULT_STALENESS
 from dojang.server.provider import Provider, initialise
+from dojang.server.registration_policy import RegistrationPolicy
 from dojang.storage.memory import MemoryStore
 from dojang.testing.clock import SettableClock
 from dojang.testing.feed_keys import share_feed_keys
@@ -58,8 +59,10 @@ class Issuer:
         *,
         clock: SettableClock | None = None,
         web: SmallWeb | None = None,
+        registration: RegistrationPolicy | None = None,
     ) -> None:
         """`web` is what lies at the addresses that clients register: nothing, unless one is given.
+        `registration` lets clients register themselves.
 
         Raises `ValueError` for a `url` that is no issuer."""
         self.url: Final = url
@@ -85,6 +88,7 @@ class Issuer:
                 clock=self.clock,
                 key_encryption_key=key,
                 outward=self.web,
+                registration=registration,
             )
         )
         self.provider.feed.close()  # no question waits for news: there is no event loop to wait in

@@ -5,14 +5,14 @@ Generated 256-bit secrets need no slow hash: SHA-256 and a comparison in constan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
 from secrets import token_bytes
 from typing import Any, Final
 
 from dojang.jose import base64url, json_object
-from dojang.jose.errors import JoseError
+from dojang.jose.errors import JoseError, Reason
 from dojang.jose.jwt import JwtVerifier
 from dojang.jose.keys import KeySet
 from dojang.oauth.client_assertion import (
@@ -23,6 +23,7 @@ from dojang.oauth.client_assertion import (
     check_client_assertion,
 )
 
+UNKNOWN_KEY: Final = f"assertion_{Reason.UNKNOWN_KEY}"
 SECRET_PREFIX: Final = "dojang_cs_"
 
 
@@ -46,11 +47,17 @@ def is_secret(presented: str, digests: Iterable[bytes]) -> bool:
 
 
 def verify_client_assertion(
-    assertion: str, *, client_id: str, jwks: Mapping[str, Any], issuer: str, now: int
+    assertion: str,
+    *,
+    client_id: str,
+    jwks: Mapping[str, Any],
+    issuer: str,
+    now: int,
+    algorithms: Collection[str] = ALGORITHMS,
 ) -> CheckedAssertion:
     """Signature under a key of the client, then the claims. Raises `AssertionRefused`."""
     try:
-        verifier = JwtVerifier(KeySet.parse(jwks), algorithms=ALGORITHMS, types=TYPES)
+        verifier = JwtVerifier(KeySet.parse(jwks), algorithms=algorithms, types=TYPES)
         signed = verifier.verify(assertion)
     except JoseError as error:
         raise AssertionRefused(f"assertion_{error.reason}") from error

@@ -18,7 +18,7 @@ from dojang.cli.options import (
     make_group,
 )
 from dojang.cli.output import show_json, show_table, warn
-from dojang.cli.secret_input import write_secret
+from dojang.cli.secret_input import check_secret_file, write_secret
 from dojang.jose import json_object
 from dojang.jose.errors import InvalidToken
 from dojang.server.model import (
@@ -57,6 +57,10 @@ def add(
     jwks: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Its public keys, for private_key_jwt (a JWK Set)."),
+    ] = None,
+    jwks_uri: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Where its public keys lie, instead of --jwks."),
     ] = None,
     redirect_uri: Annotated[
         list[str] | None,
@@ -103,7 +107,7 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Register a client. Its secret is shown once."""
-    _check_secret_file(secret_file)
+    check_secret_file(secret_file)
     parameters: dict[str, Any] = {
         "name": name,
         "authentication": authentication.value,
@@ -128,6 +132,8 @@ def add(
         parameters["client_id"] = client_id
     if jwks is not None:
         parameters["jwks"] = _read_jwks(jwks)
+    if jwks_uri is not None:
+        parameters["jwks_uri"] = jwks_uri
     answer = administer(config, "client.add", parameters)
     _show_secret(answer, secret_file, "Added", as_json=as_json)
 
@@ -173,7 +179,7 @@ def rotate_secret(
     as_json: JsonOption = False,
 ) -> None:
     """Give a client a new secret. It is shown once."""
-    _check_secret_file(secret_file)
+    check_secret_file(secret_file)
     answer = administer(
         config, "client.rotate_secret", {"client_id": client_id, "overlap": overlap}
     )
@@ -224,14 +230,6 @@ def _read_jwks(path: Path) -> dict[str, Any]:
         raise Failure(f"{path} cannot be read: {error.strerror}") from None
     except InvalidToken:
         raise Failure(f"{path} is not a JSON object") from None
-
-
-def _check_secret_file(path: Path | None) -> None:
-    """Before anything is changed: a secret that cannot be kept would be lost."""
-    if path is not None and path.exists():
-        raise Failure(f"{path} exists already; name another file")
-    if path is not None and not path.absolute().parent.is_dir():
-        raise Failure(f"{path} cannot be written: there is no such directory")
 
 
 def _show_secret(

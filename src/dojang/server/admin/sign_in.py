@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from dojang.oauth.claims import SCOPES
+from dojang.oauth.client_assertion import ALGORITHMS as ASSERTION_ALGORITHMS
 from dojang.oauth.id_token import ALGORITHMS
 from dojang.oauth.redirects import check_registered_redirect_uri
 from dojang.oauth.urls import parse_url
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dojang.server.provider import Provider
 
 MOST_REDIRECT_URIS: Final = 100
+LONGEST_URI: Final = 2048
 LONGEST_REFRESH: Final = 365 * 86_400  # seconds
 
 
@@ -51,7 +53,9 @@ class SignInWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     default_max_age: int | None = None
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str | None = None
+    assertion_algorithm: str | None = None
     client_uri: str | None = None
+    logo_uri: str | None = None
     policy_uri: str | None = None
     tos_uri: str | None = None
 
@@ -61,32 +65,42 @@ def check_sign_in(
 ) -> SignIn:
     """What is to be registered. Raises `OperationRefused`."""
     public = authentication is AuthenticationMethod.NONE
-    native = wanted.application_type is ApplicationType.NATIVE
-    if not 1 <= len(wanted.redirect_uris) <= MOST_REDIRECT_URIS:
-        raise invalid(f"redirect_uris: give 1 to {MOST_REDIRECT_URIS}")
-    for name in ("redirect_uris", "post_logout_redirect_uris"):
-        for uri in getattr(wanted, name):
-            _check(name, partial(check_registered_redirect_uri, uri, native=native))
-    for name in ("client_uri", "policy_uri", "tos_uri"):
-        uri = getattr(wanted, name)
-        if uri is not None:
-            _check(name, partial(parse_url, uri))
-    if wanted.backchannel_logout_uri is not None:
-        _check(
-            "backchannel_logout_uri",
-            partial(check_outward, provider, wanted.backchannel_logout_uri),
-        )
-    if public and wanted.profile is Profile.OIDC_BASIC:
-        raise invalid("profile: a public client uses PKCE: oauth21")
-    if public and wanted.refresh is RefreshRule.FIXED:  # C57
-        raise invalid("refresh: a public client's refresh tokens rotate, or it has none")
+    _check_uris(provider, wanted)
+    _check_rules(wanted, public=public)
     _check_lifetimes(wanted)
+    _check_algorithms(wanted)
     _check_scopes(provider, wanted.scopes, wanted.resources)
     if wanted.sector is not None:
         check_text("sector", wanted.sector, most=255)
     return SignIn(
         public=public, **{name: getattr(wanted, name) for name in wanted.__struct_fields__}
     )
+
+
+def _check_uris(provider: Provider, wanted: SignInWanted) -> None:
+    native = wanted.application_type is ApplicationType.NATIVE
+    if not 1 <= len(wanted.redirect_uris) <= MOST_REDIRECT_URIS:
+        raise invalid(f"redirect_uris: give 1 to {MOST_REDIRECT_URIS}")
+    if len(wanted.post_logout_redirect_uris) > MOST_REDIRECT_URIS:
+        raise invalid(f"post_logout_redirect_uris: give {MOST_REDIRECT_URIS} at most")
+    for name in ("redirect_uris", "post_logout_redirect_uris"):
+        for uri in getattr(wanted, name):
+            check_uri(name, partial(check_registered_redirect_uri, uri, native=native))
+    for name in ("client_uri", "logo_uri", "policy_uri", "tos_uri"):
+        uri = getattr(wanted, name)
+        if uri is not None:
+            check_uri(name, partial(parse_url, uri))
+            check_text(name, uri, most=LONGEST_URI)
+    told = wanted.backchannel_logout_uri
+    if told is not None:
+        check_uri("backchannel_logout_uri", partial(check_outward, provider, told))
+
+
+def _check_rules(wanted: SignInWanted, *, public: bool) -> None:
+    if public and wanted.profile is Profile.OIDC_BASIC:
+        raise invalid("profile: a public client uses PKCE: oauth21")
+    if public and wanted.refresh is RefreshRule.FIXED:  # C57
+        raise invalid("refresh: a public client's refresh tokens rotate, or it has none")
 
 
 def check_outward(provider: Provider, uri: str) -> None:
@@ -97,7 +111,8 @@ def check_outward(provider: Provider, uri: str) -> None:
         raise ValueError(f"{error} (fetch.permitted_networks)") from None
 
 
-def _check(name: str, rule: Callable[[], object]) -> None:
+def check_uri(name: str, rule: Callable[[], object]) -> None:
+    """Raises `OperationRefused`, naming the parameter, where `rule` raises `ValueError`."""
     try:
         rule()
     except ValueError as error:
@@ -111,10 +126,17 @@ def _check_lifetimes(wanted: SignInWanted) -> None:
         )
     if wanted.default_max_age is not None and not 0 <= wanted.default_max_age < 2**31:
         raise invalid("default_max_age: a number of seconds")
-    for name in ("id_token_algorithm", "userinfo_algorithm"):
+
+
+def _check_algorithms(wanted: SignInWanted) -> None:
+    for name, known in (
+        ("id_token_algorithm", ALGORITHMS),
+        ("userinfo_algorithm", ALGORITHMS),
+        ("assertion_algorithm", sorted(ASSERTION_ALGORITHMS)),
+    ):
         algorithm = getattr(wanted, name)
-        if algorithm is not None and algorithm not in ALGORITHMS:
-            raise invalid(f"{name}: must be one of {', '.join(ALGORITHMS)}")
+        if algorithm is not None and algorithm not in known:
+            raise invalid(f"{name}: must be one of {', '.join(known)}")
 
 
 def _check_scopes(

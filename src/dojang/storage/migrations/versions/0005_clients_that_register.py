@@ -1,7 +1,8 @@
-"""Clients that register themselves: their registrations, the tokens that let them, and key sets that
-are fetched.
+"""Clients that register themselves: their registrations, the tokens that let them, and key sets
+that are fetched.
 
-The release before this one ignores all of it: to it, a client whose keys are to be fetched has none.
+The release before this one ignores all of it: to it, a client whose keys are to be fetched has
+none.
 """
 
 import sqlalchemy as sa
