@@ -16,7 +16,6 @@ from dojang.fetch import FetchFailed, FetchRequest, Outward
 from dojang.jose import json_object
 from dojang.jose.errors import InvalidKey, InvalidToken, Reason
 from dojang.jose.jwe_keys import find_encryption_algorithms
-from dojang.jose.jwk import check_public
 from dojang.jose.keys import KeySet
 from dojang.server.model import Client
 from dojang.trust.key_sets import find_age
@@ -133,7 +132,6 @@ def check_key_set(document: JwkSet, *, signs: bool) -> None:
     for entry in _list_entries(document):
         if not isinstance(entry, Mapping):
             raise InvalidKey(Reason.BAD_KEY, "entry is not an object")
-        check_public(entry)
         alone = KeySet.parse({"keys": [entry]})
         if len(alone):
             verifying += 1

@@ -72,7 +72,7 @@ async def find_registered(
     handle = parse_handle(REGISTRATION, shown or "")
     if handle is None or shown is None or handle.identifier != client_id:
         raise _refuse_token("registration_access_token")
-    registration = await provider.store.find(Registration, client_id)
+    registration = await provider.store.find(Registration, handle.identifier)
     client = await provider.store.find_client(client_id)
     if registration is None or not handle.opens(registration.digest):
         raise _refuse_token("registration_access_token")

@@ -88,6 +88,15 @@ def test_without_a_good_initial_token_nothing_is_looked_at(registry: Registry, t
 
 
 @pytest.mark.proves("C100")
+def test_an_initial_token_is_known_by_its_secret(registry: Registry) -> None:
+    other = registry.issuer.perform("registration_token.add")["token"]
+    assert refusal(registry.try_register(registry.token[:-43] + other[-43:])) == (
+        401,
+        "invalid_token",
+    )
+
+
+@pytest.mark.proves("C100")
 def test_an_initial_token_is_for_so_many_clients_until_so_late(registry: Registry) -> None:
     added = registry.issuer.perform("registration_token.add", label="team", clients=2, lifetime=600)
     token, token_id = added["token"], added["registration_token"]["token_id"]
@@ -193,6 +202,7 @@ def test_redirect_uris_are_as_for_every_client(registry: Registry, uris: Any) ->
         {"jwks": JWKS, "jwks_uri": "https://blue.test/keys"},
         {"jwks": [KEY.public_jwk()]},
         {"jwks": {"keys": [{**KEY.public_jwk(), "d": "AAAA"}]}},
+        {"jwks": {"keys": [{**KEY.public_jwk(), "use": "enc", "alg": "ECDH-ES", "d": "AAAA"}]}},
         {"jwks": {"keys": [KEY.public_jwk()] * 65}},
         {"jwks_uri": "http://blue.test/keys"},
         {"jwks_uri": "https://169.254.169.254/keys"},
