@@ -18,10 +18,9 @@ from dojang.oauth.client_assertion import (
 )
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import Request, parse_basic
-from dojang.server.client_keys import NoClientKeys
+from dojang.server.client_keys import JwkSet, NoClientKeys
 from dojang.server.model import AuditEvent, AuthenticationMethod, Client
 from dojang.trust.client_auth import (
-    UNKNOWN_KEY,
     is_secret,
     read_assertion_subject,
     verify_client_assertion,
@@ -140,24 +139,18 @@ async def _verify_assertion(
 ) -> CheckedAssertion:
     """Under the keys of the client; where it has others by now, under those."""
     named = client.sign_in.assertion_algorithm if client.sign_in else None
-    verify = partial(
-        verify_client_assertion,
-        assertion,
-        client_id=client.client_id,
-        issuer=provider.issuer,
-        now=now,
-        algorithms=ALGORITHMS if named is None else (named,),
-    )
-    keys = await provider.client_keys.load(client)
-    try:
-        return verify(jwks=keys)
-    except AssertionRefused as error:
-        newer = None
-        if error.reason == UNKNOWN_KEY:
-            newer = await provider.client_keys.find_newer(client, keys)
-        if newer is None:
-            raise
-        return verify(jwks=newer)
+
+    def verify(keys: JwkSet) -> CheckedAssertion:
+        return verify_client_assertion(
+            assertion,
+            client_id=client.client_id,
+            jwks=keys,
+            issuer=provider.issuer,
+            now=now,
+            algorithms=ALGORITHMS if named is None else (named,),
+        )
+
+    return await provider.client_keys.try_keys(client, verify)
 
 
 def _build_replay_event(client_id: str, now: int) -> AuditEvent:

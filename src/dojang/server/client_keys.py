@@ -8,15 +8,16 @@ better is to be had. Whatever anybody sends, one address is asked at most once i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from dojang.clock import Clock
 from dojang.fetch import FetchFailed, FetchRequest, Outward
 from dojang.jose import json_object
-from dojang.jose.errors import InvalidKey, InvalidToken, Reason
+from dojang.jose.errors import InvalidKey, InvalidToken, Reason, UnknownKey
 from dojang.jose.jwe_keys import find_encryption_algorithms
 from dojang.jose.keys import KeySet
+from dojang.oauth.client_assertion import AssertionRefused
 from dojang.server.model import Client
 from dojang.trust.key_sets import find_age
 
@@ -28,6 +29,7 @@ MAX_BYTES: Final = 65_536
 TIMEOUT: Final = 4.0
 
 JwkSet = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class NoClientKeys(Exception):
@@ -70,7 +72,7 @@ class ClientKeys:
             raise NoClientKeys("client_keys_unreachable")
         return held.document
 
-    async def find_newer(self, client: Client, known: JwkSet) -> JwkSet | None:
+    async def _find_newer(self, client: Client, known: JwkSet) -> JwkSet | None:
         """Another set of `client` than `known`, which lacks a key; None where there is none, or it
         is too soon to ask."""
         if client.jwks is not None or client.jwks_uri is None:
@@ -79,6 +81,20 @@ class ClientKeys:
         if held.document is known:
             await self._refresh(client.jwks_uri, held)
         return None if held.document is known else held.document
+
+    async def try_keys(self, client: Client, verify: Callable[[JwkSet], T]) -> T:
+        """What `verify` makes of the keys of `client`: where it lacks one, of those that it has by
+        now. Raises `NoClientKeys`, and what `verify` raises."""
+        keys = await self.load(client)
+        try:
+            return verify(keys)
+        except (AssertionRefused, UnknownKey) as error:
+            if not isinstance(error.__cause__ or error, UnknownKey):
+                raise
+            newer = await self._find_newer(client, keys)
+            if newer is None:
+                raise
+        return verify(newer)
 
     def _find(self, uri: str) -> _Held:
         """The entry, which is the last now to be given up for others."""

@@ -9,6 +9,7 @@ from dojang.oauth.id_token import ALGORITHMS as ID_TOKEN_ALGORITHMS
 from dojang.oauth.metadata import ServerMetadata, build_metadata
 from dojang.oauth.pkce import METHOD
 from dojang.oauth.redirects import ResponseMode
+from dojang.oauth.request_object import ALGORITHMS as REQUEST_OBJECT_ALGORITHMS
 from dojang.server.checks.next_step import PASSWORD_ACR
 from dojang.server.grant_types import SPENT, STANDING
 from dojang.server.model import AuthenticationMethod, SubjectType
@@ -55,7 +56,8 @@ def build_server_metadata(issuer: str, *, registers: bool) -> dict[str, object]:
             claims_supported=("sub", *sorted(STANDARD)),
             ui_locales_supported=("en", "ko"),
             claims_parameter_supported=True,
-            request_parameter_supported=False,
+            request_parameter_supported=True,
+            request_object_signing_alg_values_supported=tuple(sorted(REQUEST_OBJECT_ALGORITHMS)),
             request_uri_parameter_supported=False,
             authorization_response_iss_parameter_supported=True,
             backchannel_logout_supported=True,

@@ -110,8 +110,8 @@ class SignIn(Struct, frozen=True, kw_only=True):
     `scopes` are those about the person that it may ask for; `resources` are the scopes it may ask
     people for, by resource. A `first_party` client is the installation's own: nobody is asked for
     consent; a `public` one authenticates with `none`. `refresh_idle` and `refresh_lifetime` are in
-    seconds: without use, and in all. `assertion_algorithm` is the only one that its assertions are
-    signed with, where one is named."""
+    seconds: without use, and in all. `assertion_algorithm` and `request_object_algorithm` are the
+    only ones that it signs with, where they are named."""
 
     redirect_uris: tuple[str, ...]
     public: bool = False
@@ -128,7 +128,9 @@ class SignIn(Struct, frozen=True, kw_only=True):
     id_token_algorithm: str = "RS256"
     userinfo_algorithm: str | None = None
     assertion_algorithm: str | None = None
+    request_object_algorithm: str | None = None
     require_pushed: bool = False
+    require_signed_request_object: bool = False
     default_max_age: int | None = None
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str | None = None

@@ -135,7 +135,7 @@ class Interaction(Struct, frozen=True, kw_only=True):
     """An authorization request that waits for a person. `digest` is of the cookie of the one
     browser that may go on with it; `parameters` are the request's, checked; `session_id` is whose
     consent is asked, and `signed_in_at` when that person last proved who they are for it; `pushed`
-    names the pushed request that it goes back to."""
+    names the pushed request that it goes back to, and `signed` says that the client signed it."""
 
     interaction_id: str
     digest: bytes
@@ -146,16 +146,18 @@ class Interaction(Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     signed_in_at: int | None = None
     pushed: str | None = None
+    signed: bool = False
     version: int = 1
 
 
 class PushedRequest(Struct, frozen=True, kw_only=True):
-    """An authorization request that its client pushed (RFC 9126). `request_id` is the SHA-256 of
-    its request_uri (base64url)."""
+    """An authorization request that its client pushed (RFC 9126), and may have `signed`.
+    `request_id` is the SHA-256 of its request_uri (base64url)."""
 
     request_id: str
     client_id: str
     parameters: dict[str, str]
+    signed: bool = False
     expires_at: int
     version: int = 1
 

@@ -117,6 +117,8 @@ def build_wanted(
         id_token_algorithm=metadata.id_token_signed_response_alg,
         userinfo_algorithm=metadata.userinfo_signed_response_alg,
         assertion_algorithm=metadata.token_endpoint_auth_signing_alg,
+        request_object_algorithm=metadata.request_object_signing_alg,
+        require_signed_request_object=metadata.require_signed_request_object,
         require_pushed=metadata.require_pushed_authorization_requests,
         default_max_age=metadata.default_max_age,
         post_logout_redirect_uris=metadata.post_logout_redirect_uris,

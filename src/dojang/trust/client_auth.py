@@ -12,7 +12,7 @@ from secrets import token_bytes
 from typing import Any, Final
 
 from dojang.jose import base64url, json_object
-from dojang.jose.errors import JoseError, Reason
+from dojang.jose.errors import JoseError
 from dojang.jose.jwt import JwtVerifier
 from dojang.jose.keys import KeySet
 from dojang.oauth.client_assertion import (
@@ -23,7 +23,6 @@ from dojang.oauth.client_assertion import (
     check_client_assertion,
 )
 
-UNKNOWN_KEY: Final = f"assertion_{Reason.UNKNOWN_KEY}"
 SECRET_PREFIX: Final = "dojang_cs_"
 
 

@@ -43,6 +43,7 @@ def test_a_client_registers_and_is_told_everything(registry: Registry) -> None:
         "subject_type": "public",
         "id_token_signed_response_alg": "ES256",
         "require_pushed_authorization_requests": False,
+        "require_signed_request_object": False,
         "require_auth_time": False,
         "backchannel_logout_session_required": False,
         "client_id_issued_at": 1_800_000_000,

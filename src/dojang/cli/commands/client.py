@@ -99,6 +99,12 @@ def add(
     subject: Annotated[
         SubjectType, typer.Option(help="pairwise: it knows people by names of its own.")
     ] = SubjectType.PUBLIC,
+    require_signed_request_object: Annotated[
+        bool,
+        typer.Option(
+            "--require-signed-request-object", help="It signs what it asks for (RFC 9101)."
+        ),
+    ] = False,
     first_party: Annotated[
         bool, typer.Option("--first-party", help="It is your own: people are not asked.")
     ] = False,
@@ -124,6 +130,7 @@ def add(
             "application_type": application.value,
             "refresh": refresh.value,
             "subject_type": subject.value,
+            "require_signed_request_object": require_signed_request_object,
             "first_party": first_party,
         }
     elif ask or scope or post_logout_redirect_uri or first_party:

@@ -149,7 +149,9 @@ def check_client_id(parameter: str, client_id: str) -> None:
 
 def _check_keys(provider: Provider, asked: AddClient) -> None:
     """Its keys are given in one way, and can be used (RFC 7591 §2)."""
-    signs = asked.authentication is AuthenticationMethod.PRIVATE_KEY_JWT
+    signs = asked.authentication is AuthenticationMethod.PRIVATE_KEY_JWT or (
+        asked.sign_in is not None and asked.sign_in.require_signed_request_object
+    )
     if asked.jwks is not None and asked.jwks_uri is not None:
         raise invalid("jwks, jwks_uri: give one of the two")
     if asked.jwks_uri is not None:
@@ -161,6 +163,6 @@ def _check_keys(provider: Provider, asked: AddClient) -> None:
             detail = f"jwks: a key cannot be used: {error.reason} ({error.detail})"
             raise OperationRefused(400, "Unusable key", detail) from error
     elif signs:
-        raise invalid("jwks, jwks_uri: a private_key_jwt client has public keys")
-    if signs is False and asked.sign_in is None and (asked.jwks or asked.jwks_uri):
+        raise invalid("jwks, jwks_uri: a client that signs has public keys")
+    if not signs and asked.sign_in is None and (asked.jwks or asked.jwks_uri):
         raise invalid("jwks, jwks_uri: nothing that this client does needs keys")

@@ -13,6 +13,7 @@ from dojang.oauth.claims import SCOPES
 from dojang.oauth.client_assertion import ALGORITHMS as ASSERTION_ALGORITHMS
 from dojang.oauth.id_token import ALGORITHMS
 from dojang.oauth.redirects import check_registered_redirect_uri
+from dojang.oauth.request_object import ALGORITHMS as REQUEST_OBJECT_ALGORITHMS
 from dojang.oauth.urls import parse_url
 from dojang.server.admin.errors import check_text, invalid, not_found
 from dojang.server.model import (
@@ -54,6 +55,8 @@ class SignInWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str | None = None
     assertion_algorithm: str | None = None
+    request_object_algorithm: str | None = None
+    require_signed_request_object: bool = False
     client_uri: str | None = None
     logo_uri: str | None = None
     policy_uri: str | None = None
@@ -133,6 +136,7 @@ def _check_algorithms(wanted: SignInWanted) -> None:
         ("id_token_algorithm", ALGORITHMS),
         ("userinfo_algorithm", ALGORITHMS),
         ("assertion_algorithm", sorted(ASSERTION_ALGORITHMS)),
+        ("request_object_algorithm", sorted(REQUEST_OBJECT_ALGORITHMS)),
     ):
         algorithm = getattr(wanted, name)
         if algorithm is not None and algorithm not in known:
