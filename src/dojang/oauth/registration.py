@@ -55,6 +55,10 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=False):
     sector_identifier_uri: str | None = None
     id_token_signed_response_alg: str = "RS256"
     userinfo_signed_response_alg: str | None = None
+    id_token_encrypted_response_alg: str | None = None
+    id_token_encrypted_response_enc: str | None = None
+    userinfo_encrypted_response_alg: str | None = None
+    userinfo_encrypted_response_enc: str | None = None
     request_object_signing_alg: str | None = None
     require_signed_request_object: bool = False
     require_pushed_authorization_requests: bool = False

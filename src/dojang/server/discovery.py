@@ -6,6 +6,7 @@ from dojang.oauth.authorization import CODE, Prompt
 from dojang.oauth.claims import SCOPES, STANDARD
 from dojang.oauth.client_assertion import ALGORITHMS
 from dojang.oauth.id_token import ALGORITHMS as ID_TOKEN_ALGORITHMS
+from dojang.oauth.id_token import CONTENT_ENCRYPTION, KEY_ENCRYPTION
 from dojang.oauth.metadata import ServerMetadata, build_metadata
 from dojang.oauth.pkce import METHOD
 from dojang.oauth.redirects import ResponseMode
@@ -52,6 +53,10 @@ def build_server_metadata(issuer: str, *, registers: bool) -> dict[str, object]:
             subject_types_supported=tuple(SubjectType),
             id_token_signing_alg_values_supported=ID_TOKEN_ALGORITHMS,
             userinfo_signing_alg_values_supported=ID_TOKEN_ALGORITHMS,
+            id_token_encryption_alg_values_supported=KEY_ENCRYPTION,
+            id_token_encryption_enc_values_supported=CONTENT_ENCRYPTION,
+            userinfo_encryption_alg_values_supported=KEY_ENCRYPTION,
+            userinfo_encryption_enc_values_supported=CONTENT_ENCRYPTION,
             acr_values_supported=(PASSWORD_ACR,),
             claims_supported=("sub", *sorted(STANDARD)),
             ui_locales_supported=("en", "ko"),

@@ -127,6 +127,8 @@ class SignIn(Struct, frozen=True, kw_only=True):
     sector: str | None = None
     id_token_algorithm: str = "RS256"
     userinfo_algorithm: str | None = None
+    id_token_encryption: tuple[str, str] | None = None  # alg, enc (RFC 7516 §4.1)
+    userinfo_encryption: tuple[str, str] | None = None
     assertion_algorithm: str | None = None
     request_object_algorithm: str | None = None
     require_pushed: bool = False

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dojang.server.provider import Provider
 
 GRANT_TYPES: Final = ("authorization_code", "refresh_token")
+DEFAULT_ENCRYPTION: Final = "A128CBC-HS256"  # OpenID Connect Registration §2
 TIMEOUT: Final = 4.0
 _parse_texts: Final = msgspec.json.Decoder(list[str]).decode
 
@@ -115,6 +116,12 @@ def build_wanted(
         subject_type=SubjectType(metadata.subject_type),
         sector=sector,
         id_token_algorithm=metadata.id_token_signed_response_alg,
+        id_token_encryption=_find_encryption(
+            metadata.id_token_encrypted_response_alg, metadata.id_token_encrypted_response_enc
+        ),
+        userinfo_encryption=_find_encryption(
+            metadata.userinfo_encrypted_response_alg, metadata.userinfo_encrypted_response_enc
+        ),
         userinfo_algorithm=metadata.userinfo_signed_response_alg,
         assertion_algorithm=metadata.token_endpoint_auth_signing_alg,
         request_object_algorithm=metadata.request_object_signing_alg,
@@ -135,8 +142,26 @@ def build_wanted(
         jwks_uri=metadata.jwks_uri,
         sign_in=wanted,
     )
+    for which in ("id_token", "userinfo"):  # Registration §2: where an alg is named alone
+        metadata = _add_default_encryption(metadata, which)
     named = (*scopes, *(scope for each in resources.values() for scope in each))
     return asked, replace(metadata, scope=" ".join(dict.fromkeys(named)))
+
+
+def _find_encryption(algorithm: str | None, encryption: str | None) -> tuple[str, str] | None:
+    if algorithm is None:
+        if encryption is not None:
+            raise refuse_metadata("An enc stands without its alg.", "enc_without_alg")
+        return None
+    return algorithm, encryption or DEFAULT_ENCRYPTION
+
+
+def _add_default_encryption(metadata: ClientMetadata, which: str) -> ClientMetadata:
+    algorithm = getattr(metadata, f"{which}_encrypted_response_alg")
+    name = f"{which}_encrypted_response_enc"
+    if algorithm is None or getattr(metadata, name) is not None:
+        return metadata
+    return replace(metadata, **{name: DEFAULT_ENCRYPTION})
 
 
 def _check_supported(metadata: ClientMetadata) -> None:

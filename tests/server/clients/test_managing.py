@@ -138,7 +138,7 @@ def test_a_client_changes_how_it_proves_itself(registry: Registry) -> None:
     assert refusal(post(registry.issuer, "/token", form, new)) == (400, "invalid_grant")
 
 
-@pytest.mark.proves("C102")
+@pytest.mark.proves("C102", "K6")
 def test_the_end_of_a_client_ends_all_it_holds(registry: Registry) -> None:
     client = registry.register()
     client_id = client["client_id"]

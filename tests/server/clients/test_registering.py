@@ -22,7 +22,7 @@ METADATA = (400, "invalid_client_metadata")
 REDIRECT = (400, "invalid_redirect_uri")
 
 
-@pytest.mark.proves("C100", "K6")
+@pytest.mark.proves("C100", "A2")
 def test_a_client_registers_and_is_told_everything(registry: Registry) -> None:
     client = registry.register(
         contacts=["blue@blue.test"], software_id="blue", grant_types=["authorization_code"]

@@ -1,4 +1,4 @@
-"""Authorization requests that their client signed (RFC 9101): by value, in the browser and pushed."""
+"""Authorization requests that their client signed (RFC 9101): in the browser, or pushed."""
 
 from __future__ import annotations
 

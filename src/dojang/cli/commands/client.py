@@ -99,6 +99,10 @@ def add(
     subject: Annotated[
         SubjectType, typer.Option(help="pairwise: it knows people by names of its own.")
     ] = SubjectType.PUBLIC,
+    id_token_encryption: Annotated[
+        str | None,
+        typer.Option(metavar="ALG:ENC", help="Its id_tokens are encrypted to a key of its own."),
+    ] = None,
     require_signed_request_object: Annotated[
         bool,
         typer.Option(
@@ -130,6 +134,7 @@ def add(
             "application_type": application.value,
             "refresh": refresh.value,
             "subject_type": subject.value,
+            "id_token_encryption": id_token_encryption and id_token_encryption.split(":"),
             "require_signed_request_object": require_signed_request_object,
             "first_party": first_party,
         }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dojang.jose.errors import InvalidKey
+from dojang.jose.errors import InvalidKey, Reason
 from dojang.server.admin.errors import OperationRefused, check_text, invalid, not_found
 from dojang.server.admin.sign_in import (
     SignInWanted,
@@ -19,6 +19,7 @@ from dojang.server.admin.sign_in import (
     find_algorithms,
 )
 from dojang.server.client_keys import check_key_set
+from dojang.server.encrypting import find_encryption_key
 from dojang.server.ids import new_id
 from dojang.server.model import (
     AuthenticationMethod,
@@ -152,6 +153,7 @@ def _check_keys(provider: Provider, asked: AddClient) -> None:
     signs = asked.authentication is AuthenticationMethod.PRIVATE_KEY_JWT or (
         asked.sign_in is not None and asked.sign_in.require_signed_request_object
     )
+    encryptions = _find_encryptions(asked.sign_in) if asked.sign_in else set()
     if asked.jwks is not None and asked.jwks_uri is not None:
         raise invalid("jwks, jwks_uri: give one of the two")
     if asked.jwks_uri is not None:
@@ -159,10 +161,25 @@ def _check_keys(provider: Provider, asked: AddClient) -> None:
     elif asked.jwks is not None:
         try:
             check_key_set(asked.jwks, signs=signs)
+            _check_encryption_keys(asked.jwks, encryptions)
         except InvalidKey as error:
             detail = f"jwks: a key cannot be used: {error.reason} ({error.detail})"
             raise OperationRefused(400, "Unusable key", detail) from error
     elif signs:
         raise invalid("jwks, jwks_uri: a client that signs has public keys")
+    elif encryptions:
+        raise invalid("jwks, jwks_uri: there is no key to encrypt to")
     if not signs and asked.sign_in is None and (asked.jwks or asked.jwks_uri):
         raise invalid("jwks, jwks_uri: nothing that this client does needs keys")
+
+
+def _find_encryptions(wanted: SignInWanted) -> set[str]:
+    """The algorithms for which the client must have a key to be encrypted to."""
+    wishes = (wanted.id_token_encryption, wanted.userinfo_encryption)
+    return {wish[0] for wish in wishes if wish is not None}
+
+
+def _check_encryption_keys(jwks: dict[str, Any], algorithms: set[str]) -> None:
+    for algorithm in sorted(algorithms):
+        if find_encryption_key(jwks, algorithm) is None:
+            raise InvalidKey(Reason.BAD_KEY, f"none can be encrypted to with {algorithm}")

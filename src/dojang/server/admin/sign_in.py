@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from dojang.oauth.claims import SCOPES
 from dojang.oauth.client_assertion import ALGORITHMS as ASSERTION_ALGORITHMS
-from dojang.oauth.id_token import ALGORITHMS
+from dojang.oauth.id_token import ALGORITHMS, CONTENT_ENCRYPTION, KEY_ENCRYPTION
 from dojang.oauth.redirects import check_registered_redirect_uri
 from dojang.oauth.request_object import ALGORITHMS as REQUEST_OBJECT_ALGORITHMS
 from dojang.oauth.urls import parse_url
@@ -50,6 +50,8 @@ class SignInWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sector: str | None = None
     id_token_algorithm: str = "RS256"
     userinfo_algorithm: str | None = None
+    id_token_encryption: tuple[str, str] | None = None
+    userinfo_encryption: tuple[str, str] | None = None
     require_pushed: bool = False
     default_max_age: int | None = None
     post_logout_redirect_uris: tuple[str, ...] = ()
@@ -141,6 +143,13 @@ def _check_algorithms(wanted: SignInWanted) -> None:
         algorithm = getattr(wanted, name)
         if algorithm is not None and algorithm not in known:
             raise invalid(f"{name}: must be one of {', '.join(known)}")
+    for name in ("id_token_encryption", "userinfo_encryption"):
+        wish = getattr(wanted, name)
+        if wish is not None and not (wish[0] in KEY_ENCRYPTION and wish[1] in CONTENT_ENCRYPTION):
+            raise invalid(
+                f"{name}: must be one of {', '.join(KEY_ENCRYPTION)}, and one of "
+                f"{', '.join(CONTENT_ENCRYPTION)}"
+            )
 
 
 def _check_scopes(
