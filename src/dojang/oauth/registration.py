@@ -17,6 +17,7 @@ from dojang.jose import json_object
 from dojang.jose.errors import InvalidToken
 from dojang.oauth.authorization import CODE
 from dojang.oauth.errors import ErrorCode, OAuthError
+from dojang.oauth.redirects import ResponseMode
 
 MAX_BYTES: Final = 32_768
 MOST_ENTRIES: Final = 100
@@ -37,6 +38,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, omit_defaults=False):
     redirect_uris: tuple[str, ...] = ()
     response_types: tuple[str, ...] = (CODE,)
     grant_types: tuple[str, ...] = ("authorization_code",)
+    response_modes: tuple[ResponseMode, ...] = tuple(ResponseMode)
     application_type: Literal["web", "native"] = "web"
     token_endpoint_auth_method: str = "client_secret_basic"
     token_endpoint_auth_signing_alg: str | None = None

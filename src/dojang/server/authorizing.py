@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from dojang.oauth.authorization import (
     AuthorizationRequest,
+    check_response_mode,
     parse_authorization_request,
     parse_response_mode,
 )
@@ -87,7 +88,7 @@ async def find_target(
         target = check_redirect_uri(
             asked,
             sign_in.redirect_uris,
-            mode=parse_response_mode(parameters),
+            mode=parse_response_mode(parameters, sign_in.response_modes),
             state=parameters.get("state"),
         )
     except BadRedirectUri:
@@ -121,6 +122,7 @@ def check_authorization(provider: Provider, addressed: Addressed) -> CheckedAuth
         raise OAuthError(
             ErrorCode.INVALID_REQUEST, "This client signs its requests.", reason="not_signed"
         )
+    check_response_mode(addressed.parameters, addressed.sign_in.response_modes)
     request = parse_authorization_request(addressed.parameters)
     check_pkce(request, addressed.sign_in)
     wanted = check_wanted(request, addressed.sign_in, provider.state.resources)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from dojang.oauth.redirects import ResponseMode
 from dojang.oauth.revocation_fact import FactKind, Rev
 
 
@@ -131,6 +132,7 @@ class SignIn(Struct, frozen=True, kw_only=True):
     userinfo_encryption: tuple[str, str] | None = None
     assertion_algorithm: str | None = None
     request_object_algorithm: str | None = None
+    response_modes: tuple[ResponseMode, ...] = tuple(ResponseMode)
     require_pushed: bool = False
     require_signed_request_object: bool = False
     default_max_age: int | None = None

@@ -109,6 +109,7 @@ def build_wanted(
     wanted = SignInWanted(
         redirect_uris=metadata.redirect_uris,
         profile=Profile.OAUTH21 if public else policy.profile,
+        response_modes=metadata.response_modes,
         application_type=ApplicationType(metadata.application_type),
         scopes=scopes,
         resources=resources,

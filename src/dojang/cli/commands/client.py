@@ -21,6 +21,7 @@ from dojang.cli.output import show_json, show_table, warn
 from dojang.cli.secret_input import check_secret_file, write_secret
 from dojang.jose import json_object
 from dojang.jose.errors import InvalidToken
+from dojang.oauth.redirects import ResponseMode
 from dojang.server.model import (
     ApplicationType,
     AuthenticationMethod,
@@ -87,6 +88,10 @@ def add(
         list[str] | None,
         typer.Option(metavar="URI", help="Where browsers go after signing out; repeatable."),
     ] = None,
+    response_mode: Annotated[
+        list[ResponseMode] | None,
+        typer.Option(help="How it is answered (default: either way); repeatable."),
+    ] = None,
     profile: Annotated[
         Profile, typer.Option(help="oauth21: PKCE always. oidc-basic: for clients that know none.")
     ] = Profile.OAUTH21,
@@ -130,6 +135,7 @@ def add(
             "resources": {each["resource"]: each["scopes"] for each in wanted},
             "scopes": scope or ["openid", "profile", "email"],
             "post_logout_redirect_uris": post_logout_redirect_uri or [],
+            "response_modes": [mode.value for mode in response_mode or ResponseMode],
             "profile": profile.value,
             "application_type": application.value,
             "refresh": refresh.value,

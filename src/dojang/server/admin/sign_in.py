@@ -12,7 +12,7 @@ from msgspec import Struct
 from dojang.oauth.claims import SCOPES
 from dojang.oauth.client_assertion import ALGORITHMS as ASSERTION_ALGORITHMS
 from dojang.oauth.id_token import ALGORITHMS, CONTENT_ENCRYPTION, KEY_ENCRYPTION
-from dojang.oauth.redirects import check_registered_redirect_uri
+from dojang.oauth.redirects import ResponseMode, check_registered_redirect_uri
 from dojang.oauth.request_object import ALGORITHMS as REQUEST_OBJECT_ALGORITHMS
 from dojang.oauth.urls import parse_url
 from dojang.server.admin.errors import check_text, invalid, not_found
@@ -52,6 +52,7 @@ class SignInWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     userinfo_algorithm: str | None = None
     id_token_encryption: tuple[str, str] | None = None
     userinfo_encryption: tuple[str, str] | None = None
+    response_modes: tuple[ResponseMode, ...] = tuple(ResponseMode)
     require_pushed: bool = False
     default_max_age: int | None = None
     post_logout_redirect_uris: tuple[str, ...] = ()
@@ -102,6 +103,8 @@ def _check_uris(provider: Provider, wanted: SignInWanted) -> None:
 
 
 def _check_rules(wanted: SignInWanted, *, public: bool) -> None:
+    if not wanted.response_modes:
+        raise invalid(f"response_modes: one at least of {', '.join(ResponseMode)}")
     if public and wanted.profile is Profile.OIDC_BASIC:
         raise invalid("profile: a public client uses PKCE: oauth21")
     if public and wanted.refresh is RefreshRule.FIXED:  # C57
