@@ -90,6 +90,4 @@ def _write(name: str, value: Any) -> str:
 
 def refuse_request_object(reason: str) -> OAuthError:
     """RFC 9101 §7."""
-    return OAuthError(
-        ErrorCode.INVALID_REQUEST_OBJECT, "The request object is not good.", reason=reason
-    )
+    return OAuthError(ErrorCode.INVALID_REQUEST_OBJECT, "invalid request_object", reason=reason)
