@@ -28,14 +28,19 @@ class Encryptor(NamedTuple):
     encryption: str
 
     def encrypt(self, said: bytes, *, is_jwt: bool) -> str:
-        """`said` as a compact JWE. `is_jwt`: it is a JWT itself (RFC 7519 §5.2)."""
-        return encrypt_compact(
-            said,
-            self.key,
-            algorithm=self.algorithm,
-            encryption=self.encryption,
-            extra={"cty": "JWT"} if is_jwt else None,
-        )
+        """`said` as a compact JWE. `is_jwt`: it is a JWT itself (RFC 7519 §5.2).
+
+        Raises `OAuthError(UNAUTHORIZED_CLIENT)` for a key that fits and is none."""
+        try:
+            return encrypt_compact(
+                said,
+                self.key,
+                algorithm=self.algorithm,
+                encryption=self.encryption,
+                extra={"cty": "JWT"} if is_jwt else None,
+            )
+        except InvalidKey as error:
+            raise _refuse(self.algorithm, "bad_encryption_key") from error
 
 
 async def find_encryptor(

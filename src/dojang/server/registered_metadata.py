@@ -16,6 +16,7 @@ from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.redirects import check_registered_redirect_uri
 from dojang.oauth.registration import ClientMetadata, refuse_metadata
 from dojang.oauth.scopes import parse_scope
+from dojang.oauth.urls import is_loopback, parse_url
 from dojang.server.admin.client_plans import AddClient
 from dojang.server.admin.sign_in import SignInWanted
 from dojang.server.model import (
@@ -72,12 +73,18 @@ async def find_sector(provider: Provider, metadata: ClientMetadata) -> str | Non
         return urlsplit(uri).hostname
     if metadata.subject_type != "pairwise":
         return None
-    hosts = {urlsplit(each).hostname for each in metadata.redirect_uris}
+    hosts = {_find_host(each) for each in metadata.redirect_uris}
     if len(hosts) > 1:
         raise refuse_metadata(
             "Redirect URIs of several hosts need a sector_identifier_uri.", "no_sector"
         )
     return hosts.pop()
+
+
+def _find_host(redirect_uri: str) -> str | None:
+    """None for what every machine has: clients there have nothing in common."""
+    host = urlsplit(redirect_uri).hostname
+    return None if host is None or is_loopback(host) else host
 
 
 async def _fetch_sector(provider: Provider, uri: str) -> list[str]:
@@ -175,6 +182,11 @@ def _check_supported(metadata: ClientMetadata) -> None:
         value = getattr(metadata, name)
         if not set(value if isinstance(value, tuple) else (value,)) <= set(known):
             raise refuse_metadata(f"{name}: supported are {', '.join(known)}.", "unsupported")
+    if metadata.initiate_login_uri is not None:
+        try:
+            parse_url(metadata.initiate_login_uri)
+        except ValueError as error:
+            raise refuse_metadata(f"initiate_login_uri: {error}.", "initiate_login_uri") from None
     if CODE not in metadata.response_types or GRANT_TYPES[0] not in metadata.grant_types:
         raise refuse_metadata(
             "response_types and grant_types are code and authorization_code at least.",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
 from dojang.oauth.registration import (
     OF_THE_SERVER,
+    ClientMetadata,
     build_metadata,
     parse_client_metadata,
     refuse_metadata,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 5  # where others register at the same time
 HOUR: Final = 3600
+PAUSE: Final = 3  # seconds between two fetches for one payer
 EVERYONE: Final = "everyone"
 _COUNTED_AS: Final = "registrations"
 
@@ -92,10 +95,12 @@ async def register(
 
     Raises `OAuthError` and `Unavailable`.
     """
+    payer = EVERYONE
     if not policy.open_to_everyone:  # before anything is fetched for whoever it is
-        await find_registration_token(provider, shown, now=int(provider.clock.now()))
+        payer = (await find_registration_token(provider, shown, now=_now(provider))).token_id
     metadata = parse_client_metadata(members)
     check_redirect_uris(metadata)
+    await _pace(provider, payer, metadata)
     sector = await find_sector(provider, metadata)
     for _ in range(ATTEMPTS):
         async with provider.changing:
@@ -135,6 +140,21 @@ async def register(
     raise Unavailable("registration (others register at the same time)")
 
 
+async def _pace(provider: Provider, payer: str, metadata: ClientMetadata) -> None:
+    """Fetch for one payer at most once in `PAUSE`, on whichever node: nobody is to have this server
+    call on others without end. Raises `Unavailable`."""
+    if metadata.sector_identifier_uri is None:
+        return
+    now = _now(provider)
+    key = sha256(f"registration fetches for {payer}".encode()).digest()
+    if not await provider.store.consume_once(key, until=now + PAUSE - 1, now=now):
+        raise Unavailable("registration (a sector was fetched just now)", retry_after=PAUSE)
+
+
+def _now(provider: Provider) -> int:
+    return int(provider.clock.now())
+
+
 async def _spend(
     provider: Provider, policy: RegistrationPolicy, shown: str | None, *, now: int
 ) -> tuple[str, list[Change]]:
@@ -172,9 +192,10 @@ async def change(
     Raises `OAuthError` and `Unavailable`.
     """
     registered = await find_registered(provider, client_id, shown)
-    _check_own(registered.client, members, now=int(provider.clock.now()))
+    _check_own(registered.client, members, now=_now(provider))
     metadata = parse_client_metadata(members)
     check_redirect_uris(metadata)
+    await _pace(provider, client_id, metadata)
     sector = await find_sector(provider, metadata)
     for _ in range(ATTEMPTS):
         async with provider.changing:

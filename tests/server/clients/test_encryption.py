@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from dojang.jose import base64url
 from dojang.jose.jwe import decrypt_compact
 from dojang.server.admin.errors import OperationRefused
 from dojang.server.client_keys import STALE_LIMIT
@@ -151,6 +152,16 @@ def test_a_key_that_cannot_be_used_is_passed_over_and_never_fails(entry: Any) ->
     world.issuer.clock.move(10)
     world.issuer.provider.client_keys._held.clear()
     assert world.redeem(code, "secretive").status == 200
+
+
+@pytest.mark.parametrize("x", [0, 1, 2**255 - 19, 2**255 - 18])
+def test_a_point_of_small_order_is_refused_and_spends_nothing(x: int) -> None:
+    point = base64url.encode(x.to_bytes(32, "little"))
+    small = {"kty": "OKP", "crv": "X25519", "x": point, "use": "enc"}
+    world = open_world("ECDH-ES", "A256GCM", keys={"jwks": {"keys": [small]}})
+    code = get_code(world)
+    for _ in range(2):
+        assert refusal(world.redeem(code, "secretive")) == (400, "unauthorized_client")
 
 
 def test_without_openid_no_key_is_needed() -> None:

@@ -11,9 +11,10 @@ from dojang.jose.keys import SigningKey
 from dojang.oauth.redirects import LONGEST_REDIRECT_URI
 from dojang.server.model import Profile
 from dojang.server.people import Registration, RegistrationToken
+from dojang.server.registering import PAUSE
 from dojang.server.registration_policy import RegistrationPolicy
 from dojang.testing.inline import run
-from tests.server.clients.registering import CALLBACK, OPEN, ORDERS, Registry
+from tests.server.clients.registering import CALLBACK, CLOSED, OPEN, ORDERS, Registry
 from tests.server.front_door import basic, bearer, get, header_of, post, read, refusal
 
 KEY = SigningKey.generate("ES256", kid="k1")
@@ -233,6 +234,7 @@ def test_redirect_uris_are_as_for_every_client(registry: Registry, uris: Any) ->
         {"scope": "openid orders:write"},
         {"scope": ["openid"]},
         {"initiate_login_uri": 5},
+        {"initiate_login_uri": "javascript:alert(1)"},
         {"software_id": "a" * 2049},
     ],
 )
@@ -330,14 +332,40 @@ def test_what_lies_at_the_sector_names_every_redirect_uri(registry: Registry) ->
     ):
         web.put(uri, document)
         assert refusal(registry.try_register(**wanted)) == METADATA
+        registry.issuer.clock.move(PAUSE)
     web.put(uri, wanted["redirect_uris"], status=404)
     assert refusal(registry.try_register(**wanted)) == METADATA
+    registry.issuer.clock.move(PAUSE)
     web.put(uri, wanted["redirect_uris"], status=302, headers={"location": "https://a.test"})
     assert refusal(registry.try_register(**wanted)) == METADATA
+    registry.issuer.clock.move(PAUSE)
     web.put(uri, [*wanted["redirect_uris"], "https://more.test/"])
     assert registry.describe(registry.register(**wanted))["sign_in"]["sector"] == "sector.test"
     plain = registry.register(subject_type="pairwise")
     assert registry.describe(plain)["sign_in"]["sector"] == "blue.test"
+    device = registry.register(
+        subject_type="pairwise",
+        application_type="native",
+        redirect_uris=["http://127.0.0.1/callback", "com.example.blue:/callback"],
+    )
+    assert registry.describe(device)["sign_in"]["sector"] is None
+
+
+@pytest.mark.proves("C100")
+@pytest.mark.parametrize("policy", [CLOSED, OPEN])
+def test_nobody_has_the_server_fetch_without_end(policy: RegistrationPolicy) -> None:
+    registry = Registry(policy)
+    wanted = {"sector_identifier_uri": "https://sector.test/uris"}
+    statuses = [registry.try_register(**wanted).status for _ in range(4)]
+    assert statuses == [400, 503, 503, 503]
+    assert len(registry.issuer.web.requests) == 1
+    registry.issuer.clock.move(PAUSE)
+    registry.issuer.web.put("https://sector.test/uris", [CALLBACK])
+    client = registry.register(**wanted)
+    change = {"client_id": client["client_id"], "redirect_uris": [CALLBACK], **wanted}
+    statuses = [registry.manage("PUT", client, change).status for _ in range(3)]
+    assert statuses == [200, 503, 503]
+    assert len(registry.issuer.web.requests) == 3
 
 
 def test_a_sector_that_does_not_answer_is_refused_and_no_oracle(
@@ -350,6 +378,7 @@ def test_a_sector_that_does_not_answer_is_refused_and_no_oracle(
             raise FetchFailed("sector.test", problem)
 
         monkeypatch.setattr(registry.issuer.web, "send", fail)
+        registry.issuer.clock.move(PAUSE)
         refused = registry.try_register(sector_identifier_uri="https://sector.test/")
         seen.add((refused.status, refused.body))
     assert len(seen) == 1
