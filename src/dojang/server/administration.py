@@ -72,6 +72,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "client.enable": _write(
         "/v1/clients/{client_id}/enable", clients.NamedClient, clients.enable_client
     ),
+    "client.remove": _write(
+        "/v1/clients/{client_id}/remove", clients.NamedClient, clients.remove_client
+    ),
     "registration_token.add": _write(
         "/v1/registration-tokens",
         registration_tokens.AddRegistrationToken,

@@ -17,15 +17,14 @@ from dojang.oauth.registration import (
     parse_client_metadata,
     refuse_metadata,
 )
-from dojang.oauth.revocation_fact import FactKind
 from dojang.server.admin.client_plans import PlannedClient, plan_client, plan_replacement
 from dojang.server.admin.errors import OperationRefused
-from dojang.server.ending import end_grants, plan_fact
+from dojang.server.ending import end_grants, plan_client_end
 from dojang.server.handles import REGISTRATION, REGISTRATION_TOKEN, new_secret, parse_handle
 from dojang.server.model import AuditEvent, Client
 from dojang.server.paths import CLIENT_CONFIGURATION
 from dojang.server.people import Attempts, Registration, RegistrationToken
-from dojang.server.ports import Change, Conflict, Drop, DropClient, Put, PutClient
+from dojang.server.ports import Change, Conflict, Drop, Put, PutClient
 from dojang.server.registered_metadata import build_wanted, check_redirect_uris, find_sector
 from dojang.server.registration_policy import RegistrationPolicy
 from dojang.trust.client_auth import is_secret
@@ -227,9 +226,8 @@ async def remove(provider: Provider, client_id: str, *, shown: str | None) -> No
             now = int(provider.clock.now())
             client, registration, _ = await find_registered(provider, client_id, shown)
             changes: list[Change] = [
-                DropClient(client),
+                *plan_client_end(client, now=now),
                 Drop(registration),
-                plan_fact(FactKind.CLIENT, client_id, now=now),
                 _describe_event(client_id, "client.remove_registration", now),
             ]
             try:

@@ -8,10 +8,11 @@ import pytest
 
 from dojang.jose.keys import SigningKey
 from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.server.admin.errors import OperationRefused
 from dojang.server.people import Grant, Registration
 from dojang.server.ports import Put
 from dojang.testing.inline import run
-from tests.server.clients.registering import CALLBACK, Registry
+from tests.server.clients.registering import CALLBACK, ORDERS, Registry
 from tests.server.front_door import basic, bearer, post, read, refusal
 
 REFUSED = (401, "invalid_token")
@@ -169,6 +170,30 @@ def test_the_end_of_a_client_ends_all_it_holds(registry: Registry) -> None:
         assert refusal(registry.manage(method, client)) == REFUSED
     actions = [each.event.action for each in run(store.load_audit())]
     assert actions[-1] == "client.remove_registration"
+
+
+@pytest.mark.proves("C102", "K6")
+def test_an_operator_removes_a_client_with_its_registration(registry: Registry) -> None:
+    client = registry.register()
+    registry.issuer.perform("client.remove", client_id=client["client_id"])
+    assert refusal(registry.manage("GET", client)) == REFUSED
+    assert run(registry.issuer.provider.store.list_all(Registration)) == []
+
+
+@pytest.mark.proves("K6")
+def test_the_tokens_of_a_removed_client_are_dead_even_where_it_comes_again(
+    registry: Registry,
+) -> None:
+    issuer = registry.issuer
+    issuer.add_client("machine", {ORDERS: ["orders:read"]})
+    token = issuer.token(scopes=["orders:read"], audience=ORDERS, client_id="machine")
+    assert issuer.introspect(token, audience=ORDERS)["active"] is True
+    issuer.perform("client.remove", client_id="machine")
+    assert issuer.introspect(token, audience=ORDERS)["active"] is False
+    issuer.add_client("machine", {ORDERS: ["orders:read"]})
+    assert issuer.introspect(token, audience=ORDERS)["active"] is False
+    with pytest.raises(OperationRefused):
+        issuer.perform("client.remove", client_id="nobody")
 
 
 @pytest.mark.proves("C102")

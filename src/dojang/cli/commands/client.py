@@ -228,6 +228,18 @@ def enable(
         print(f"Enabled {client_id}.")
 
 
+@app.command("remove", epilog="Example: dojang client remove shop")
+def remove(
+    client_id: ClientIdArgument, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Forget a client, with an end to every token it has."""
+    answer = administer(config, "client.remove", {"client_id": client_id})
+    if as_json:
+        show_json(answer)
+    else:
+        print(f"Removed {client_id} and revoked every token it had.")
+
+
 def _parse_grants(option: str, texts: Sequence[str]) -> list[dict[str, Any]]:
     by_resource: dict[str, list[str]] = {}
     for text in texts:

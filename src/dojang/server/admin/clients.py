@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.admin.client_plans import SECRET_METHODS, AddClient, plan_client
 from dojang.server.admin.errors import conflict, invalid, not_found
-from dojang.server.ending import end_grants
+from dojang.server.ending import end_grants, plan_client_end
 from dojang.server.lifetimes import FACT_LIFE
 from dojang.server.model import AppendFact, AuditEvent, Client, SecretHash
-from dojang.server.ports import Change, PutClient
+from dojang.server.people import Registration
+from dojang.server.ports import Change, Drop, PutClient
 from dojang.trust.client_auth import generate_secret, hash_secret
 
 if TYPE_CHECKING:
@@ -102,6 +103,23 @@ async def disable_client(provider: Provider, actor: str, asked: NamedClient) -> 
 async def enable_client(provider: Provider, actor: str, asked: NamedClient) -> dict[str, Any]:
     """Let a client ask for tokens again. Those from before stay dead."""
     return await _set_enabled(provider, actor, asked.client_id, enabled=True)
+
+
+async def remove_client(provider: Provider, actor: str, asked: NamedClient) -> dict[str, Any]:
+    """Forget a client, and its registration where it registered itself: row and fact in one commit.
+    Then what people allowed it to hold on ends, too."""
+    client = await load_client(provider, asked.client_id)
+    now = int(provider.clock.now())
+    changes = [
+        *plan_client_end(client, now=now),
+        _event(now, actor, "client.remove", client.client_id),
+    ]
+    registration = await provider.store.find(Registration, client.client_id)
+    if registration is not None:
+        changes.append(Drop(registration))
+    await provider.store.commit(changes)
+    await end_grants(provider, "client_id", client.client_id, ends=lambda _: True)
+    return {"client": describe_client(client)}
 
 
 async def _set_enabled(
