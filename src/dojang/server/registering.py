@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -271,13 +271,12 @@ def _check_own(client: Client, members: Mapping[str, Any], *, now: int) -> None:
         raise refuse_metadata("client_secret is not that of the client.", "another_secret")
 
 
-async def _plan(planning: Any) -> PlannedClient:
+async def _plan(planning: Awaitable[PlannedClient]) -> PlannedClient:
     """What the rules for every client say, in the words of RFC 7591 §3.2.2."""
     try:
-        planned: PlannedClient = await planning
+        return await planning
     except OperationRefused as error:
         raise refuse_metadata(f"{error.detail}.", "refused_by_the_rules") from error
-    return planned
 
 
 def _describe_event(client_id: str, action: str, now: int) -> AuditEvent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from dojang.fetch import FetchFailed, FetchProblem, FetchResponse
 from dojang.jose.keys import SigningKey
 from dojang.oauth.redirects import LONGEST_REDIRECT_URI
+from dojang.server.epochs import plan_failover
 from dojang.server.model import Profile
 from dojang.server.people import Registration, RegistrationToken
 from dojang.server.registering import PAUSE
@@ -118,6 +120,21 @@ def test_an_initial_token_that_is_revoked_registers_nobody(registry: Registry) -
     token_id = added["registration_token"]["token_id"]
     registry.issuer.perform("registration_token.revoke", token_id=token_id)
     assert registry.try_register(added["token"]).status == 401
+
+
+@pytest.mark.proves("C100", "C63")
+def test_an_initial_token_whose_revocation_may_be_lost_registers_nobody(registry: Registry) -> None:
+    plan = partial(
+        plan_failover,
+        issuer=registry.issuer.url,
+        encryption_key=registry.issuer.provider.state.keys._encryption_key,
+        clock=registry.issuer.clock,
+        lossless=False,
+    )
+    client = registry.register()
+    run(registry.issuer.provider.store.begin_epoch(plan))
+    assert registry.try_register().status == 401
+    assert registry.manage("GET", client).status == 200  # as its secret, it is what it was
 
 
 @pytest.mark.proves("C100")
