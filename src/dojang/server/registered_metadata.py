@@ -201,7 +201,10 @@ def _find_scopes(
     resources = policy.find_resources(provider.state.resources)
     if metadata.scope is None:
         return policy.scopes, resources
-    named = set(parse_scope(metadata.scope))
+    try:
+        named = set(parse_scope(metadata.scope))
+    except OAuthError as error:
+        raise refuse_metadata("scope is malformed.", error.reason) from error
     allowed = {*policy.scopes, *(scope for each in resources.values() for scope in each)}
     if not named <= allowed:
         raise refuse_metadata(

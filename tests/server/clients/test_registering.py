@@ -250,6 +250,8 @@ def test_redirect_uris_are_as_for_every_client(registry: Registry, uris: Any) ->
         {"scope": "openid offline_access"},
         {"scope": "openid orders:write"},
         {"scope": ["openid"]},
+        {"scope": "openid  email"},
+        {"scope": 'openid "'},
         {"initiate_login_uri": 5},
         {"initiate_login_uri": "javascript:alert(1)"},
         {"software_id": "a" * 2049},
