@@ -11,10 +11,16 @@ from pathlib import Path
 from typing import Final
 
 from dojang.clock import SYSTEM_CLOCK, Clock
-from dojang.fetch import AsyncHttpTransport, AsyncTransport
+from dojang.fetch import OutwardTransport
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
-from dojang.server.config import Config, Keys, parse_address, parse_encryption_key
+from dojang.server.config import (
+    Config,
+    Keys,
+    parse_address,
+    parse_encryption_key,
+    parse_registration,
+)
 from dojang.server.epochs import plan_failover
 from dojang.server.key_plans import Schedule
 from dojang.server.logout_notices import deliver_notices
@@ -52,6 +58,7 @@ async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> Async
         clock=clock,
         lossless=config.storage.failover == "lossless",
     )
+    outward = OutwardTransport(permitted=config.fetch.permitted_networks)
     store = await open_store(config.storage.url, plan=after_failover, redis=config.redis.url)
     try:
         if not await store.load_keys():
@@ -64,8 +71,11 @@ async def open_provider(config: Config, *, clock: Clock = SYSTEM_CLOCK) -> Async
                 key_encryption_key=encryption_key,
                 offload=asyncio.to_thread,
                 schedule=build_schedule(config.keys),
+                outward=outward,
+                registration=parse_registration(config.registration),
             )
     finally:
+        await outward.aclose()
         await store.close()
 
 
@@ -130,13 +140,10 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
                 parse_address(config.listen.management), management, MANAGEMENT_RESERVE
             ),
         ]
-        transport = AsyncHttpTransport()
         chores = [
             asyncio.create_task(_repeat("maintenance", provider.maintain, MAINTENANCE_SECONDS)),
             asyncio.create_task(_repeat("tending", partial(_tend, provider), TENDING_SECONDS)),
-            asyncio.create_task(
-                _repeat("logout", partial(_tell, provider, transport), TENDING_SECONDS)
-            ),
+            asyncio.create_task(_repeat("logout", partial(_tell, provider), TENDING_SECONDS)),
         ]
         try:
             await serving.serve(listeners, service, started=started, stopping=provider.feed.close)
@@ -144,7 +151,6 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
-            await transport.aclose()
 
 
 async def _tend(provider: Provider) -> None:
@@ -153,9 +159,9 @@ async def _tend(provider: Provider) -> None:
         await tend_keys(provider)
 
 
-async def _tell(provider: Provider, transport: AsyncTransport) -> None:
+async def _tell(provider: Provider) -> None:
     if await provider.store.lead():
-        await deliver_notices(provider, transport)
+        await deliver_notices(provider, provider.outward)
 
 
 async def _repeat(name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:

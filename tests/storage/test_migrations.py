@@ -50,7 +50,7 @@ def test_postgresql_dumps_the_same_tables(postgres: PostgresCluster) -> None:
     migrated, made = postgres.make_database(), postgres.make_empty_database()
     postgres.run_sql(write_tables(), database=made.rpartition("/")[2])
     assert postgres.dump_schema(migrated) == postgres.dump_schema(made)
-    assert len(re.findall("CREATE TABLE", postgres.dump_schema(made))) == 20
+    assert len(re.findall("CREATE TABLE", postgres.dump_schema(made))) == 22
 
 
 def test_the_revisions_known_at_the_start_are_those_that_exist() -> None:
@@ -87,8 +87,8 @@ async def test_a_table_in_use_is_waited_for_without_stopping_others(
     postgres: PostgresCluster,
 ) -> None:
     url = postgres.make_database()
-    await downgrade(url)
-    await downgrade(url)
+    while await current(url) != "0001":
+        await downgrade(url)
     reader, server = await asyncpg.connect(url), await asyncpg.connect(url)
     await reader.execute("BEGIN; SELECT FROM facts")  # as pg_dump does
     upgrading = asyncio.create_task(upgrade(url))

@@ -42,6 +42,7 @@ from dojang.server.model import AuditEvent
 from dojang.server.people import Consent, Interaction, Session
 from dojang.server.ports import Change, Drop, Put
 from dojang.server.pushed_requests import find_pushed, plan_use
+from dojang.server.request_objects import open_request_object
 from dojang.server.sessions import Begun, begin_session, find_session, renew_session
 
 if TYPE_CHECKING:
@@ -112,8 +113,11 @@ async def begin_authorization(
     await provider.state.reach_barrier()
     pushed = await find_pushed(provider, parameters, now=int(now))
     if pushed is not None:
-        parameters = pushed.parameters
-    addressed = await find_target(provider, parameters, pushed=pushed is not None)
+        parameters, signed = pushed.parameters, pushed.signed
+    else:
+        opened = await open_request_object(provider, parameters, now=int(now))
+        parameters, signed = opened or parameters, opened is not None
+    addressed = await find_target(provider, parameters, pushed=pushed is not None, signed=signed)
     try:
         checked = check_authorization(provider, addressed)
         session = await find_session(provider, browser.session, now=int(now))
@@ -125,6 +129,7 @@ async def begin_authorization(
             created_at=int(now),
             expires_at=int(now) + LIFETIME,
             pushed=pushed.request_id if pushed else None,
+            signed=signed,
         )
         outcome = await _advance(provider, checked, interaction, session, now=now, kept=False)
     except OAuthError as error:
@@ -238,8 +243,12 @@ async def _load(
     ):
         raise InteractionOver
     try:
-        was_pushed = interaction.pushed is not None
-        addressed = await find_target(provider, interaction.parameters, pushed=was_pushed)
+        addressed = await find_target(
+            provider,
+            interaction.parameters,
+            pushed=interaction.pushed is not None,
+            signed=interaction.signed,
+        )
         return interaction, check_authorization(provider, addressed)
     except OAuthError:
         raise InteractionOver from None

@@ -62,6 +62,7 @@ clients = Table(
     Column("created_at", Number, nullable=False),
     Column("version", Number, nullable=False),
     Column("sign_in", Text),
+    Column("jwks_uri", Text),
 )
 
 resources = Table(
