@@ -171,7 +171,7 @@ def _check_keys(provider: Provider, asked: AddClient) -> None:
             detail = f"jwks: a key cannot be used: {error.reason} ({error.detail})"
             raise OperationRefused(400, "Unusable key", detail) from error
     elif signs:
-        raise invalid("jwks, jwks_uri: a client that signs has public keys")
+        raise invalid("jwks, jwks_uri: a client that signs gives a JWK Set of its public keys")
     elif encryptions:
         raise invalid("jwks, jwks_uri: there is no key to encrypt to")
     if not signs and asked.sign_in is None and (asked.jwks or asked.jwks_uri):
