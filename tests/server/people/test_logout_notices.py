@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dojang.fetch import AsyncHttpTransport
+from dojang.fetch import OutwardTransport
 from dojang.jose.jwt import JwtVerifier
 from dojang.jose.keys import KeySet
 from dojang.oauth.logout_token import EVENT, MEDIA_TYPE
@@ -32,9 +32,9 @@ def world(relying_party: Origin) -> World:
     return World(backchannel_logout_uri=f"{relying_party.url}/logout")
 
 
-def deliver(world: World) -> None:
+def deliver(world: World, *permitted: str) -> None:
     async def deliver_all() -> None:
-        transport = AsyncHttpTransport()
+        transport = OutwardTransport(permitted=permitted or ["127.0.0.0/8"])
         await deliver_notices(world.issuer.provider, transport)
         await transport.aclose()
 
@@ -101,6 +101,15 @@ def test_it_is_told_again_until_it_has_heard(world: World, relying_party: Origin
     assert len(notices) == 4
     assert len({notice["jti"] for notice in notices}) == 4
     assert len({notice["sid"] for notice in notices}) == 1
+
+
+@pytest.mark.proves("C100", "C105")
+def test_nothing_is_told_to_an_internal_address(world: World, relying_party: Origin) -> None:
+    end_session(world)
+    deliver(world, "10.0.0.0/8")
+    assert relying_party.requests == []
+    (waiting,) = run(world.issuer.provider.store.list_all(LogoutNotice))
+    assert waiting.attempts == 1
 
 
 @pytest.mark.proves("C105")

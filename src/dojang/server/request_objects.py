@@ -1,0 +1,58 @@
+"""Request objects by value (RFC 9101 §5.1): what a client signed takes the place of what the
+browser carries beside it (C38). None is ever fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from dojang.jose.errors import JoseError
+from dojang.jose.jwt import JwtVerifier, SignedClaims
+from dojang.jose.keys import KeySet
+from dojang.oauth.errors import ErrorCode, OAuthError
+from dojang.oauth.request_object import (
+    ALGORITHMS,
+    TYPES,
+    check_request_object,
+    read_parameters,
+    refuse_request_object,
+)
+from dojang.server.authorizing import find_client_for_people
+from dojang.server.client_keys import JwkSet, NoClientKeys
+
+if TYPE_CHECKING:
+    from dojang.server.provider import Provider
+
+REQUEST: Final = "request"
+
+
+async def open_request_object(
+    provider: Provider, parameters: Mapping[str, str], *, now: int
+) -> dict[str, str] | None:
+    """The parameters that the client signed, and nothing else but its client_id; None where it
+    signed none. The barrier was reached before.
+
+    Raises `OAuthError`, which is shown and never sent: nothing beside the object says where to.
+    """
+    token = parameters.get(REQUEST)
+    if token is None:
+        return None
+    if "request_uri" in parameters:  # RFC 9101 §5
+        raise OAuthError(
+            ErrorCode.INVALID_REQUEST, "request and request_uri stand both.", reason="two_requests"
+        )
+    client, sign_in = await find_client_for_people(provider, parameters)
+    named = sign_in.request_object_algorithm
+    algorithms = ALGORITHMS if named is None else {named}
+
+    def verify(keys: JwkSet) -> SignedClaims:
+        return JwtVerifier(KeySet.parse(keys), algorithms=algorithms, types=TYPES).verify(token)
+
+    try:
+        claims = (await provider.client_keys.try_keys(client, verify)).claims
+    except NoClientKeys as error:
+        raise refuse_request_object(error.reason) from error
+    except JoseError as error:
+        raise refuse_request_object(f"request_object_{error.reason}") from error
+    check_request_object(claims, client_id=client.client_id, issuer=provider.issuer, now=now)
+    return {**read_parameters(claims), "client_id": client.client_id}
