@@ -63,7 +63,7 @@ async def find_target_beside(
     provider: Provider, parameters: Mapping[str, str], error: OAuthError
 ) -> RedirectTarget:
     """Where a client is told that what it signed is not right: at the address that stands beside
-    it, where that is its own and it need not sign at all. Anybody could have it told an error there.
+    it, where that is its own and it need not sign at all. Anybody can have an error sent there.
 
     Raises `error` for every other: it is shown.
     """

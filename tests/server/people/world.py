@@ -39,10 +39,10 @@ def hash_password() -> str:
 
 
 class World:
-    """An issuer with a person (hong), an API, and the client `app`."""
+    """An issuer with a person (hong), an API, and the client `app`, which has `settings`."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.issuer: Final[Issuer] = open_issuer()
+    def __init__(self, issuer: Issuer | None = None, /, **settings: Any) -> None:
+        self.issuer: Final[Issuer] = issuer or open_issuer()
         self.issuer.add_resource(ORDERS, ["orders:read", "orders:write"])
         self.add_client("app", **settings)
         self.add_user("hong")
