@@ -89,6 +89,16 @@ def test_scope_can_only_narrow(world: World) -> None:
     assert world.introspect(read(narrow)["access_token"])["scope"] == "orders:read"
 
 
+@pytest.mark.proves("C64")
+def test_the_scope_that_was_granted_may_be_named_whole(world: World) -> None:
+    granted = world.get_tokens(scope=OFFLINE)
+    again = read(world.refresh(granted["refresh_token"], scope=granted["scope"]))
+    assert again["scope"] == granted["scope"]
+    assert world.introspect(again["access_token"])["scope"] == "orders:read"
+    nothing_there = world.refresh(again["refresh_token"], scope="openid")
+    assert refusal(nothing_there) == (400, "invalid_scope")
+
+
 @pytest.mark.proves("C57", "K5")
 def test_a_fixed_one_stays(world: World) -> None:
     world.add_client("fixed", refresh="fixed")

@@ -58,7 +58,8 @@ async def grant_refresh_token(
     live = await find_live_grant(provider, token.grant_id, now=int(now))
     if now >= token.expires_at:
         raise _refuse("refresh_token_expired")
-    target = _narrow(find_target(provider, live.grant, sign_in, request.resource), request)
+    target = find_target(provider, live.grant, sign_in, request.resource)
+    target = _narrow(target, live.grant, request)
     response = issue_for_grant(
         provider,
         client.client,
@@ -141,16 +142,18 @@ async def _find_token(
     return ShownToken(handle, token)
 
 
-def _narrow(target: Target, request: TokenRequest) -> Target:
-    """The scope that is asked for, of what was granted (RFC 6749 §6)."""
+def _narrow(target: Target, grant: Grant, request: TokenRequest) -> Target:
+    """The scope that is asked for, of what was granted (RFC 6749 §6): a part of that is for the
+    target, and what is about the person may be named beside it."""
     if request.scope is None:
         return target
     asked = parse_scope(request.scope)
-    if not set(asked) <= set(target.scopes):
+    narrowed = tuple(scope for scope in asked if scope in target.scopes)
+    if not set(asked) <= {*target.scopes, *grant.scopes} or not narrowed:
         raise OAuthError(
             ErrorCode.INVALID_SCOPE, "The person did not grant this scope.", reason="scope_widened"
         )
-    return Target(resource=target.resource, scopes=asked)
+    return Target(resource=target.resource, scopes=narrowed)
 
 
 def _refuse(reason: str) -> OAuthError:
