@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from dojang.fetch import AsyncHttpTransport
+from dojang.fetch import OutwardTransport
 from dojang.jose import base64url
 from dojang.jose.jwt import JwtVerifier
 from dojang.jose.keys import KeySet
@@ -172,7 +172,7 @@ def test_oidcc_backchannel_rp_initiated_logout(server: InProcess, begin: Begin) 
 
 
 async def deliver(server: InProcess) -> None:
-    transport = AsyncHttpTransport()
+    transport = OutwardTransport(permitted=["127.0.0.0/8"])
     await deliver_notices(server.world.issuer.provider, transport)
     await transport.aclose()
 
