@@ -5,8 +5,12 @@ from typing import Any, Final
 
 import pytest
 
+from dojang.server.model import Profile
+from dojang.server.registration_policy import RegistrationPolicy
+from dojang.testing import Issuer, SettableClock
 from tests.conformance.guide import SUITE
 from tests.conformance.suite import AFTER_LOGOUT, CALLBACK, Suite
+from tests.server.front_door import NOW
 from tests.server.people.world import World
 from tests.web.pages.visitor import Visitor
 
@@ -40,11 +44,18 @@ CLIENTS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+REGISTRATION: Final = RegistrationPolicy(
+    open_to_everyone=True, hourly_limit=1000, scopes=ALL_SCOPES, profile=Profile.OIDC_BASIC
+)
+
+
 class InProcess:
     """The real routes, and a clock that a module waits on."""
 
     def __init__(self) -> None:
-        self.world: Final = World()
+        self.world: Final = World(
+            Issuer("https://issuer.test", clock=SettableClock(NOW), registration=REGISTRATION)
+        )
         self.url: Final = self.world.issuer.url
         self.transport: Final = self.world.issuer.transport
         self.secrets: Final[dict[str, str]] = {}

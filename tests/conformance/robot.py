@@ -43,14 +43,17 @@ class Robot:
         self._entries = entries
         self._typed: dict[str, str] = {}
 
-    def go(self, address: str, *, method: str = "GET") -> Arrival | None:
-        """Where the tasks for `address` lead; None where that is a page of the server's."""
+    def go(self, address: str, *, method: str = "GET", alone: bool = False) -> Arrival | None:
+        """Where the tasks for `address` lead; None where that is a page of the server's. `alone`:
+        nothing is done there."""
         self.arrival = None
         path, _, query = address.partition("?")
         if method == "POST":
             self._load("POST", path, query.encode())
         else:
             self._load("GET", address)
+        if alone:
+            return self.arrival
         entry = next(each for each in self._entries if fnmatchcase(address, each["match"]))
         for task in entry["tasks"]:
             if fnmatchcase(self.url, task["match"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from itertools import count
 from typing import Any, Final, NamedTuple, Protocol
@@ -19,6 +20,7 @@ from tests.web.pages.visitor import Visitor
 
 CALLBACK: Final = SUITE + "/callback"
 AFTER_LOGOUT: Final = SUITE + "/post_logout_redirect"
+JSON: Final = (b"content-type", b"application/json")
 _NONE: Final[Mapping[str, None]] = {}
 _numbers = count()
 
@@ -81,6 +83,11 @@ class Suite:
         body = urlencode(form).encode()
         return self.server.transport.answer("POST", path, (FORM, *headers), body)
 
+    def send_json(self, address: str, document: Mapping[str, Any]) -> Response:
+        path = address.removeprefix(self.server.url)
+        body = json.dumps(document).encode()
+        return self.server.transport.answer("POST", path, (JSON,), body)
+
     # The authorization endpoint.
 
     def build_request(self, **changes: str | None) -> dict[str, str]:
@@ -98,10 +105,12 @@ class Suite:
         }
         return {name: value for name, value in wanted.items() if value is not None}
 
-    def visit(self, request: Mapping[str, str], *, method: str = "GET") -> Arrival | None:
-        """Send the browser with a request, and do what there is to do."""
+    def visit(
+        self, request: Mapping[str, str], *, method: str = "GET", alone: bool = False
+    ) -> Arrival | None:
+        """Send the browser with a request, and do what there is to do, unless it is left alone."""
         address = f"{self.metadata['authorization_endpoint']}?{urlencode(request)}"
-        return self.robot.go(address, method=method)
+        return self.robot.go(address, method=method, alone=alone)
 
     def take_answer(self, request: Mapping[str, str], *, method: str = "GET") -> dict[str, str]:
         """What comes to the callback: in the way that was asked for, with state and issuer."""

@@ -21,6 +21,7 @@ from tests.conformance.conditions import (
     check_token_response,
 )
 from tests.conformance.conftest import Begin
+from tests.conformance.robot import Arrival
 from tests.conformance.suite import CALLBACK, SignedIn, Suite
 from tests.server.front_door import FORM, bearer, decode_jwt, read
 
@@ -270,6 +271,38 @@ def test_oidcc_request_uri_unsigned_supported_correctly_or_rejected_as_unsupport
     request = suite.build_request(request_uri=f"{CALLBACK}/requesturi/1#2")
     answer = suite.take_answer(request)
     check_authorization_error(answer, "request_uri_not_supported")
+
+
+def send_unsigned(suite: Suite, **beside: str) -> Arrival | None:
+    """The plain request as an object, and beside it what OAuth wants there (Core §6.1)."""
+    request = suite.build_request()
+    needed = ("client_id", "redirect_uri", "response_type", "scope")
+    asked = {name: request[name] for name in needed}
+    return suite.visit(asked | beside | {"request": build_unsigned(request)}, alone=True)
+
+
+@pytest.mark.proves("C38")
+def test_oidcc_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(
+    begin: Begin,
+) -> None:
+    """Skipped, because no list has `none`. What was sent nevertheless is refused."""
+    suite = begin("oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported")
+    assert suite.metadata["request_parameter_supported"] is True
+    assert "RS256" in suite.metadata["request_object_signing_alg_values_supported"]
+    assert "none" not in suite.metadata["request_object_signing_alg_values_supported"]
+    arrival = send_unsigned(suite)
+    assert arrival is not None
+    assert arrival.query["error"] == "invalid_request_object"
+    assert "state" not in arrival.query  # nobody said it outside
+
+
+@pytest.mark.proves("C24", "C38")
+def test_oidcc_ensure_request_object_with_redirect_uri(begin: Begin) -> None:
+    """Skipped likewise."""
+    suite = begin("oidcc-ensure-request-object-with-redirect-uri")
+    assert send_unsigned(suite, redirect_uri=f"{CALLBACK}/another") is None
+    assert suite.robot.page is not None
+    assert suite.robot.page.find("error")
 
 
 def test_oidcc_claims_essential(either_way: Begin) -> None:
