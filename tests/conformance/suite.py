@@ -15,11 +15,13 @@ from dojang.oauth.id_token import build_token_hash
 from tests.conformance.conditions import check_id_token_times, check_token_response
 from tests.conformance.guide import SUITE, load_configuration
 from tests.conformance.robot import Arrival, Robot
-from tests.server.front_door import FORM, Header, basic, bearer, read
+from tests.server.front_door import Header, basic, bearer, read
 from tests.web.pages.visitor import Visitor
 
 CALLBACK: Final = SUITE + "/callback"
 AFTER_LOGOUT: Final = SUITE + "/post_logout_redirect"
+# As the suite's own client for HTTP writes them.
+FORM: Final = (b"content-type", b"application/x-www-form-urlencoded;charset=UTF-8")
 JSON: Final = (b"content-type", b"application/json")
 _NONE: Final[Mapping[str, None]] = {}
 _numbers = count()
