@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from itertools import count
 from typing import Any, Final, NamedTuple, Protocol
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from dojang.jose.jwt import JwtVerifier
 from dojang.jose.keys import KeySet
@@ -23,8 +23,14 @@ AFTER_LOGOUT: Final = SUITE + "/post_logout_redirect"
 # As the suite's own client for HTTP writes them.
 FORM: Final = (b"content-type", b"application/x-www-form-urlencoded;charset=UTF-8")
 JSON: Final = (b"content-type", b"application/json")
+RAW: Final = "/?:@!$'()*,"
 _NONE: Final[Mapping[str, None]] = {}
 _numbers = count()
+
+
+def build_query(parameters: Mapping[str, str]) -> str:
+    """As the suite writes it: no more is encoded than must be (RFC 3986 §3.4)."""
+    return "&".join(f"{name}={quote(value, safe=RAW)}" for name, value in parameters.items())
 
 
 class Transport(Protocol):
@@ -111,7 +117,7 @@ class Suite:
         self, request: Mapping[str, str], *, method: str = "GET", alone: bool = False
     ) -> Arrival | None:
         """Send the browser with a request, and do what there is to do, unless it is left alone."""
-        address = f"{self.metadata['authorization_endpoint']}?{urlencode(request)}"
+        address = f"{self.metadata['authorization_endpoint']}?{build_query(request)}"
         return self.robot.go(address, method=method, alone=alone)
 
     def take_answer(self, request: Mapping[str, str], *, method: str = "GET") -> dict[str, str]:
@@ -191,5 +197,5 @@ class Suite:
         return self.get(self.userinfo_endpoint, bearer(token))
 
     def log_out(self, **parameters: str) -> Arrival | None:
-        query = f"?{urlencode(parameters)}" if parameters else ""
+        query = f"?{build_query(parameters)}" if parameters else ""
         return self.robot.go(self.metadata["end_session_endpoint"] + query)

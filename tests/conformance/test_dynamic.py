@@ -182,9 +182,14 @@ def test_oidcc_refresh_token_with_a_dynamic_client(begin: Begin) -> None:
     refresh(suite, named=True)
 
 
-def test_a_logout_with_a_dynamic_client(begin: Begin) -> None:
-    suite = begin("oidcc-rp-initiated-logout")
-    register(suite, post_logout_redirect_uris=[AFTER_LOGOUT])
+@pytest.mark.parametrize("how", ["rp_initiated", "backchannel", "frontchannel"])
+def test_a_logout_with_a_dynamic_client(begin: Begin, how: str) -> None:
+    suite = begin(f"oidcc-{how}-rp-initiated-logout")
+    told = {f"{how}_logout_uri": f"{SUITE}/{how}_logout", f"{how}_logout_session_required": True}
+    client = register(
+        suite, post_logout_redirect_uris=[AFTER_LOGOUT], **({} if how == "rp_initiated" else told)
+    )
+    assert how == "rp_initiated" or told.items() <= client.items()
     asked = build_logout(suite.sign_in())
     check_return(suite.log_out(**asked), asked)
     check_signed_out(suite)

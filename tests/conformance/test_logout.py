@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from hmac import digest
-from secrets import token_urlsafe
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,6 +25,8 @@ from tests.conformance.suite import AFTER_LOGOUT, SignedIn, Suite
 from tests.origin import Answer, Origin
 from tests.server.front_door import decode_jwt, read
 
+# Any printable ASCII, but for three that the suite leaves out.
+STATE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "+;")
 MODULE = "oidcc-rp-initiated-logout"
 
 
@@ -33,7 +34,7 @@ def build_logout(signed_in: SignedIn, **changes: str | None) -> dict[str, str]:
     wanted = {
         "id_token_hint": signed_in.tokens["id_token"],
         "post_logout_redirect_uri": AFTER_LOGOUT,
-        "state": token_urlsafe(96),
+        "state": STATE,
         **changes,
     }
     return {name: value for name, value in wanted.items() if value is not None}
