@@ -57,8 +57,8 @@ class Rotated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Rotation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Act 3: `rotations` of the signing key under load; `took_over_after_s` is the longest that a
-    new key waited for all followers to hold it."""
+    """Act 3: `rotations` of the signing key under load; `took_over_after_s` is the longest it
+    took from the order until the new key signed, which it does when all followers hold it."""
 
     rotations: int
     took_over_after_s: float
@@ -69,7 +69,7 @@ class Takeback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One revocation under one strategy. `accepted_before` and `slipped_through` count requests
     sent before and after the revocation was accepted; `first_refusal_s` is from its acceptance to
     the first refusal, null where there was none while the load ran; `refused_at_expiry_s` is when
-    a strategy that cannot see it refused at last, because the token expired."""
+    a strategy that cannot see it refused at last: the token had expired and the leeway was over."""
 
     strategy: Strategy
     accepted_before: int

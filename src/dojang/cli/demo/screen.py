@@ -97,11 +97,10 @@ class Screen:
     def _show_person(self, person: Person) -> None:
         if person.orders_saw is not None and person.payments_saw is not None:
             columns = ("", "at orders (the app's)", "at payments (exchanged)")
-            before, after = (_list_sight(each) for each in (person.orders_saw, person.payments_saw))
+            before, after = _list_sight(person.orders_saw), _list_sight(person.payments_saw)
             rows = [(name, was, after[name]) for name, was in before.items()]
-            self._table(
-                "The token that acts for the person, before and after the exchange", columns, rows
-            )
+            title = "The token that acts for the person, before and after the exchange"
+            self._table(title, columns, rows)
         services = (
             "strategy",
             "orders: refused after",

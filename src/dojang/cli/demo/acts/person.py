@@ -177,7 +177,7 @@ async def _withdraw(
         )
         await asyncio.sleep(0.2)
     stage.promise(
-        f"{USERNAME} finds the app on the account page and withdraws it; then it is gone from there",
+        f"{USERNAME} finds the app on the account page and withdraws it; it is gone from the page",
         kept=listed == 1 and page.status == 200 and not page.find_forms("withdraw"),
     )
     person.orders = [judge(at_orders, strategy, accepted_at) for strategy in SHOWN]
