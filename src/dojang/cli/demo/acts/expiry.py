@@ -31,9 +31,12 @@ async def expire(stage: Stage) -> None:
 
 def _judge(stage: Stage, what: str, takebacks: list[Takeback]) -> None:
     for each in takebacks:
-        if each.strategy == "local":
-            stage.promise(
-                f"{what}: refused {each.refused_at_expiry_s or 0:.1f} s after it was taken back; "
-                f"{each.slipped_through:,} slipped through",
-                kept=each.refused_at_expiry_s is not None,
-            )
+        if each.strategy != "local":
+            continue
+        after = each.refused_at_expiry_s
+        when = (
+            "never refused" if after is None else f"refused {after:.1f} s after it was taken back"
+        )
+        stage.promise(
+            f"{what}: {when}; {each.slipped_through:,} slipped through", kept=after is not None
+        )

@@ -194,9 +194,10 @@ async def _withdraw(
 
 def _judge(stage: Stage, service: str, found: dict[Strategy, Takeback]) -> None:
     asking, pushed = found["introspection"], found["hybrid_pushed"]
+    slipped = asking.slipped_through or "nothing"
     stage.promise(
         f"app withdrawn, {service}, {NAMES['introspection']}: "
-        f"{_say_when(asking.first_refusal_s)}, nothing slipped through",
+        f"{_say_when(asking.first_refusal_s)}, {slipped} slipped through",
         kept=asking.slipped_through == 0 and asking.accepted_before > 0 and asking.refused > 0,
     )
     first = pushed.first_refusal_s
