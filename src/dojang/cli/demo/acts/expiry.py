@@ -13,8 +13,8 @@ async def expire(stage: Stage) -> None:
     """Wait for the last of them."""
     stage.open_act("What local cannot see ends when the token expires")
     stage.screen.say(
-        f"Local verification refuses a token {LIFETIME} s after it was issued, and the {LEEWAY} s "
-        "of leeway later."
+        f"Local verification sees no revocation: it refuses when a token's {LIFETIME} s are over, "
+        f"and {LEEWAY} s of leeway."
     )
     while not all(each.done() for each in stage.expiries):
         stage.screen.doing("waiting for the revoked tokens to expire")

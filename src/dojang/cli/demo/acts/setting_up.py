@@ -24,6 +24,9 @@ _WAYS: Final[dict[Strategy, str]] = {
 async def set_up(stage: Stage) -> None:
     """Start everything and register everybody but the person and their app."""
     screen, world = stage.screen, stage.world
+    screen.say(
+        "Real processes, on this machine alone. ✓ is a promise that held, ✗ one that did not."
+    )
     screen.doing("starting the authorization server")
     stage.administer(await asyncio.to_thread(world.initialise))
     seconds = await world.start_server()
