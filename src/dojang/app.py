@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Final
 
 from dojang.clock import SYSTEM_CLOCK, Clock
-from dojang.fetch import AsyncHttpTransport, AsyncTransport
+from dojang.fetch import OutwardTransport
 from dojang.jose.seal import SealKey
 from dojang.oauth.errors import Unavailable
 from dojang.server.accounts import Accounts
-from dojang.server.config import Config, Keys, parse_address, parse_encryption_key
+from dojang.server.config import (
+    Config,
+    Keys,
+    parse_address,
+    parse_encryption_key,
+    parse_registration,
+)
 from dojang.server.epochs import plan_failover
 from dojang.server.key_plans import Schedule
 from dojang.server.logout_notices import deliver_notices
@@ -60,6 +66,7 @@ async def open_provider(
         clock=clock,
         lossless=config.storage.failover == "lossless",
     )
+    outward = OutwardTransport(permitted=config.fetch.permitted_networks)
     store = await open_store(config.storage.url, plan=after_failover, redis=config.redis.url)
     try:
         if not await store.load_keys():
@@ -74,8 +81,11 @@ async def open_provider(
                 schedule=build_schedule(config.keys),
                 accounts=accounts,
                 sign_in_page=sign_in_page,
+                outward=outward,
+                registration=parse_registration(config.registration),
             )
     finally:
+        await outward.aclose()
         await store.close()
 
 
@@ -147,12 +157,10 @@ async def serve(config: Config, *, started: Callable[[list[str]], None] | None =
 @asynccontextmanager
 async def keep_up(provider: Provider) -> AsyncIterator[None]:
     """Do what is to be done from time to time, until the end."""
-    transport = AsyncHttpTransport()
-    tell = partial(_tell, provider, transport)
     chores = [
         asyncio.create_task(_repeat("maintenance", provider.maintain, MAINTENANCE_SECONDS)),
         asyncio.create_task(_repeat("tending", partial(_tend, provider), TENDING_SECONDS)),
-        asyncio.create_task(_repeat("logout", tell, TENDING_SECONDS)),
+        asyncio.create_task(_repeat("logout", partial(_tell, provider), TENDING_SECONDS)),
     ]
     try:
         yield
@@ -160,7 +168,6 @@ async def keep_up(provider: Provider) -> AsyncIterator[None]:
         for chore in chores:
             chore.cancel()
         await asyncio.gather(*chores, return_exceptions=True)
-        await transport.aclose()
 
 
 async def _tend(provider: Provider) -> None:
@@ -169,9 +176,9 @@ async def _tend(provider: Provider) -> None:
         await tend_keys(provider)
 
 
-async def _tell(provider: Provider, transport: AsyncTransport) -> None:
+async def _tell(provider: Provider) -> None:
     if await provider.store.lead():
-        await deliver_notices(provider, transport)
+        await deliver_notices(provider, provider.outward)
 
 
 async def _repeat(name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from dojang.client import ClientSecretBasic, RelyingParty
 from dojang.clock import SYSTEM_CLOCK
-from dojang.fetch import AsyncHttpTransport
+from dojang.fetch import OutwardTransport
 from dojang.integrations.asgi import ASGIApp, Protect, Receive, Scope, Send
 from dojang.integrations.bff import Bff, SealKey, SealRing, SessionsInOneProcess, Upstream
 from dojang.resource import Expect, IntrospectionVerifier, Policy, Route, Rule
@@ -93,7 +93,7 @@ class ShopFront:
     def deliver_logouts(self) -> None:
         """What the node that leads does once a second."""
         context = ssl.create_default_context(cafile=str(self._certificate))
-        transport = AsyncHttpTransport(tls=context)
+        transport = OutwardTransport(permitted=["127.0.0.0/8"], tls=context)
         self._stage.run(deliver_notices(self._stage.provider, transport))
 
     async def _start(self, reader: str, front: str) -> None:

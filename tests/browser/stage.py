@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from dojang.clock import SYSTEM_CLOCK
+from dojang.fetch import OutwardTransport
 from dojang.oauth.http import Request, Response, parse_parameters
 from dojang.oauth.pkce import build_challenge
 from dojang.server.administration import OPERATIONS, perform
@@ -96,7 +97,11 @@ class Stage:
             "key_encryption_key": bytes(32),
         }
         await initialise(**given, feed_keys=share_feed_keys())
-        self._provider = provider = await Provider.start(**given, offload=asyncio.to_thread)
+        self._provider = provider = await Provider.start(
+            **given,
+            offload=asyncio.to_thread,
+            outward=OutwardTransport(permitted=["127.0.0.0/8"]),
+        )
         await self._operate("resource.add", identifier=ORDERS, scopes=["orders:read"])
         await provider.state.reach_barrier()
         sign_in = {

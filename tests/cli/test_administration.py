@@ -98,6 +98,9 @@ def test_a_client_is_told_what_it_may_exchange_for(installation: Installation) -
     assert by_rule in installation.run("client", "list").out
     shown = installation.run("client", "set-exchanges", "till", f"--exchange={by_name}")
     assert (shown.code, shown.out.splitlines()[1:]) == (0, [f"  {by_name}"])
+    both = f"{PAYMENTS}=pay,orders:read for pay,orders:read"
+    shown = installation.run("client", "set-exchanges", "till", f"--exchange={both}")
+    assert shown.out.splitlines()[1:] == [f"  {both}"]
     shown = installation.run("client", "set-exchanges", "till")
     assert shown.out.splitlines()[1:] == ["  nothing"]
     for wrong in (PAYMENTS, f"{PAYMENTS}=", "=pay", f"{PAYMENTS}=pay for ", f"{PAYMENTS}=no"):

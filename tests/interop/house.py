@@ -16,6 +16,14 @@ from tests.cli.installation import Installation
 PASSWORD: Final = "correct horse battery staple"
 ORDERS: Final = "https://orders.example"
 PAYMENTS: Final = "https://payments.example"
+SETTINGS: Final = """
+[registration]
+mode = "initial_access_token"
+scopes = ["openid", "profile", "email"]
+
+[fetch]
+permitted_networks = ["127.0.0.0/8"]
+"""
 CALLBACK: Final = "http://127.0.0.1:9/callback"  # nobody is there: what comes to it is read
 
 
@@ -31,6 +39,8 @@ class House:
         self._people = 0
 
     def open(self) -> None:
+        with (self.installation.directory / "dojang.toml").open("a") as file:
+            file.write(SETTINGS)
         self.installation.start()
         secret = (self.installation.directory / "operator.secret").read_text().strip()
         answer = httpx.post(

@@ -36,6 +36,16 @@ export async function makeKeys(algorithm) {
   return { privateKey, jwks: { keys: [{ ...jwk, kid: algorithm, use: 'sig', alg: algorithm }] } }
 }
 
+// One of the client that the server encrypts to.
+export async function makeDecryptionKeys(algorithm) {
+  const made =
+    algorithm === 'RSA-OAEP-256' ? rsa('RSA-OAEP') : { name: 'ECDH', namedCurve: 'P-256' }
+  const usages = algorithm === 'RSA-OAEP-256' ? ['encrypt', 'decrypt'] : ['deriveBits']
+  const { privateKey, publicKey } = await crypto.subtle.generateKey(made, true, usages)
+  const { key_ops, ext, ...jwk } = await crypto.subtle.exportKey('jwk', publicKey)
+  return { privateKey, jwk: { ...jwk, kid: algorithm, use: 'enc', alg: algorithm } }
+}
+
 function rsa(name) {
   const publicExponent = new Uint8Array([1, 0, 1])
   return { name, hash: 'SHA-256', modulusLength: 2048, publicExponent }

@@ -1,7 +1,8 @@
 // A relying party on openid-client.
 import * as client from 'openid-client'
-import { answer, makeKeys } from './jobs.mjs'
+import { answer, makeDecryptionKeys, makeKeys } from './jobs.mjs'
 
+const plain = [client.allowInsecureRequests, client.enableNonRepudiationChecks]
 const keys = new Map()
 let config, checks, tokens
 
@@ -29,12 +30,25 @@ await answer({
   async discover({ issuer, clientId, method, secret, algorithm, metadata }) {
     config = await client.discovery(
       new URL(issuer), clientId, metadata, authenticate(method, secret, algorithm),
-      { execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks] },
+      { execute: plain },
     )
     return config.serverMetadata()
   },
 
-  async begin({ parameters, pushed }) {
+  // Registers itself with keys to sign and to decrypt with.
+  async register({ issuer, token, algorithm, encryption, metadata }) {
+    const jwks = await this.makeKeys({ algorithm })
+    const pair = await makeDecryptionKeys(encryption)
+    jwks.keys.push(pair.jwk)
+    config = await client.dynamicClientRegistration(
+      new URL(issuer), { ...metadata, jwks }, authenticate('private_key_jwt', '', algorithm),
+      { execute: plain, initialAccessToken: token },
+    )
+    client.enableDecryptingResponses(config, undefined, { key: pair.privateKey, kid: pair.jwk.kid })
+    return config.clientMetadata()
+  },
+
+  async begin({ parameters, pushed, signed }) {
     const verifier = client.randomPKCECodeVerifier()
     checks = {
       pkceCodeVerifier: verifier,
@@ -49,6 +63,12 @@ await answer({
       state: checks.expectedState,
       nonce: checks.expectedNonce,
       ...parameters,
+    }
+    if (signed) {
+      const key = { key: keys.get(signed), kid: signed }
+      const address = await client.buildAuthorizationUrlWithJAR(config, asked, key)
+      if (!pushed) return address.href
+      return (await client.buildAuthorizationUrlWithPAR(config, address.searchParams)).href
     }
     const build = pushed ? client.buildAuthorizationUrlWithPAR : client.buildAuthorizationUrl
     return (await build(config, asked)).href
@@ -68,6 +88,10 @@ await answer({
   },
 
   clientCredentials: ({ parameters }) => client.clientCredentialsGrant(config, parameters),
+  exchange: ({ parameters }) =>
+    client.genericGrantRequest(
+      config, 'urn:ietf:params:oauth:grant-type:token-exchange', parameters,
+    ),
   userinfo: ({ subject }) =>
     client.fetchUserInfo(config, tokens.access_token, subject ?? tokens.claims().sub),
   introspect: ({ token }) => client.tokenIntrospection(config, token),

@@ -36,6 +36,7 @@ Listen 127.0.0.1:{port}
 {loaded}
 User nobody
 Group nogroup
+DefaultRuntimeDir {directory}
 PidFile {directory}/pid
 ErrorLog {directory}/log
 DocumentRoot {directory}/pages

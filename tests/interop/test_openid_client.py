@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.house import CALLBACK, ORDERS, House, Person, read_query
+from tests.interop.house import CALLBACK, ORDERS, PAYMENTS, House, Person, read_query
 from tests.interop.others import Refused, Script
 
 AFTER = "http://127.0.0.1:9/after"
@@ -53,15 +53,16 @@ class Party:
         return metadata
 
     def sign_in(
-        self, person: Person, *, pushed: bool = False, posted: bool = False, **parameters: str
-    ) -> dict[str, Any]:
-        address = self.begin(pushed=pushed, **parameters)
+        self, person: Person, *, pushed: bool = False, posted: bool = False, signed: str = "",
+        **parameters: str,
+    ) -> dict[str, Any]:  # fmt: skip
+        address = self.begin(pushed=pushed, signed=signed, **parameters)
         tokens: dict[str, Any] = self.do("finish", address=person.visit(address), posted=posted)
         return tokens
 
-    def begin(self, *, pushed: bool = False, **parameters: str) -> str:
+    def begin(self, *, pushed: bool = False, signed: str = "", **parameters: str) -> str:
         asked = {"redirect_uri": CALLBACK, "scope": "openid email", **parameters}
-        address: str = self.do("begin", parameters=asked, pushed=pushed)
+        address: str = self.do("begin", parameters=asked, pushed=pushed, signed=signed)
         return address
 
 
@@ -216,8 +217,13 @@ def test_a_token_is_for_one_resource(party: Party, person: Person) -> None:
     assert tokens["scope"].split() == ["openid", "orders:read"]
     with pytest.raises(Refused):
         party.do("userinfo")
+    renewed = party.do("refresh", parameters={"resource": ORDERS})
+    assert renewed["scope"] == tokens["scope"]
     with pytest.raises(Refused) as refused:
-        party.sign_in(person, scope="openid", resource="https://payments.example")
+        party.do("refresh", parameters={"resource": PAYMENTS})
+    assert refused.value.error == "invalid_target"
+    with pytest.raises(Refused) as refused:
+        party.sign_in(person, scope="openid", resource=PAYMENTS)
     assert refused.value.error == "invalid_target"
 
 
@@ -231,3 +237,82 @@ def test_logout(party: Party, person: Person) -> None:
     with pytest.raises(Refused) as refused:
         party.do("finish", address=person.visit(party.begin(prompt="none")))
     assert refused.value.error == "login_required"
+
+
+@pytest.mark.proves("A3")
+def test_a_service_exchanges_a_token(party: Party, house: House, person: Person) -> None:
+    """RFC 8693, by the grant for extensions."""
+    stock = "https://stock.example"
+    house.operate(
+        "resource.add", identifier=stock, scopes=["stock:read"], introspectors=["stock-service"]
+    )
+    rule = {"resource": PAYMENTS, "scopes": ["payments:make"], "needs": ["stock:read"]}
+    service = house.operate("client.add", client_id="stock-service", exchanges=[rule])
+    party.register("stock-app", resources={stock: ["stock:read"]})
+    called_with = party.sign_in(person, scope="openid stock:read", resource=stock)["access_token"]
+    party.discover("stock-service", "client_secret_basic", service["client_secret"])
+    asked = {
+        "subject_token": called_with,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "audience": PAYMENTS,
+        "scope": "payments:make",
+    }
+    exchanged = party.do("exchange", parameters=asked)
+    assert exchanged["scope"] == "payments:make"
+    assert exchanged["issued_token_type"] == asked["subject_token_type"]
+    with pytest.raises(Refused) as refused:
+        party.do("exchange", parameters={**asked, "audience": ORDERS})
+    assert refused.value.error == "invalid_target"
+
+
+@pytest.mark.proves("A2")
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "Ed25519"])
+def test_requests_that_are_signed(party: Party, person: Person, algorithm: str) -> None:
+    party.register(
+        f"signing-{algorithm}", "private_key_jwt", algorithm, require_signed_request_object=True
+    )
+    address = party.begin(signed=algorithm)
+    assert set(read_query(address)) == {"client_id", "request"}
+    assert party.do("finish", address=person.visit(address))["claims"]["sub"]
+    assert party.sign_in(person, signed=algorithm, pushed=True, max_age="60")["claims"]["sub"]
+    with pytest.raises(Refused):
+        party.do("finish", address=person.visit(party.begin()))
+
+
+@pytest.mark.proves("A2")
+@pytest.mark.parametrize(
+    "encryption, content",
+    [
+        ("RSA-OAEP-256", "A128CBC-HS256"),
+        ("RSA-OAEP-256", "A256GCM"),
+        ("ECDH-ES", "A256CBC-HS512"),
+        ("ECDH-ES+A128KW", "A128GCM"),
+    ],
+)
+def test_a_client_that_registers_itself_is_told_of_people_in_secret(
+    party: Party, house: House, person: Person, encryption: str, content: str
+) -> None:
+    token = house.operate("registration_token.add")["token"]
+    metadata = {
+        "redirect_uris": [CALLBACK],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "request_object_signing_alg": "ES256",
+        "id_token_signed_response_alg": "ES256",
+        "id_token_encrypted_response_alg": encryption,
+        "id_token_encrypted_response_enc": content,
+        "userinfo_signed_response_alg": "ES256",
+        "userinfo_encrypted_response_alg": encryption,
+        "userinfo_encrypted_response_enc": content,
+    }
+    asked: dict[str, Any] = {
+        "issuer": house.issuer, "algorithm": "ES256", "encryption": encryption,
+        "metadata": metadata,
+    }  # fmt: skip
+    registered = party.do("register", token=token, **asked)
+    assert registered["registration_client_uri"].startswith(house.issuer)
+    tokens = party.sign_in(person, signed="ES256")
+    assert tokens["claims"]["aud"] == registered["client_id"]
+    assert tokens["id_token"].count(".") == 4
+    assert party.do("userinfo")["email"] == f"{person.username}@example.com"
+    with pytest.raises(Refused):  # the token was for one
+        party.do("register", token=token, **asked)

@@ -47,6 +47,7 @@ FULL_CLIENT = Client(
     authentication=AuthenticationMethod.PRIVATE_KEY_JWT,
     secrets=(SecretHash(digest=bytes(range(32)), expires_at=5), SecretHash(digest=b"\xff" * 32)),
     jwks={"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AA", "n\0": [1, None, True, 0.5]}]},
+    jwks_uri="https://orders.example/keys",
     grants=(
         StandingGrant(grant_id="g1", resource="https://orders", scopes=("read", "write")),
         StandingGrant(grant_id="g2", resource="https://payments", scopes=()),

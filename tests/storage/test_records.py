@@ -17,6 +17,8 @@ from dojang.server.people import (
     PushedRequest,
     Record,
     RefreshToken,
+    Registration,
+    RegistrationToken,
     Session,
     SignInName,
 )
@@ -115,6 +117,20 @@ SAMPLES: list[Record] = [
         sub="a1",
         due_at=5,
         attempts=2,
+        expires_at=900,
+    ),
+    Registration(
+        client_id="c1",
+        digest=b"\1" * 32,
+        metadata={"client_name": "주문", "jwks": {"keys": [{"kty": "EC"}]}},
+        registered_at=5,
+    ),
+    RegistrationToken(
+        token_id="t1",
+        digest=b"\2" * 32,
+        label="팀",
+        left=3,
+        created_at=5,
         expires_at=900,
     ),
 ]

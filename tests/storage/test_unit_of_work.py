@@ -9,6 +9,7 @@ from dojang.oauth.revocation_fact import Rev
 from dojang.server.ports import (
     Change,
     Conflict,
+    DropClient,
     DropKey,
     PutClient,
     PutKey,
@@ -60,6 +61,13 @@ STALE: dict[str, tuple[list[Change], Change, str, str]] = {
         "client",
         "x",
     ),
+    "client to drop moved": (
+        [PutClient(make_client("x")), PutClient(make_client("x", version=2))],
+        DropClient(make_client("x")),
+        "client",
+        "x",
+    ),
+    "client to drop is missing": ([], DropClient(make_client("x")), "client", "x"),
     "resource is there": (
         [PutResource(FULL_RESOURCE)],
         PutResource(FULL_RESOURCE),
@@ -110,6 +118,16 @@ async def test_a_key_is_dropped_and_its_name_is_free(store: Store) -> None:
     assert [key.kid for key in await store.load_keys()] == ["other"]
     await store.commit([PutKey(make_key("k"))])
     assert [key.kid for key in await store.load_keys()] == ["k", "other"]
+
+
+async def test_a_client_is_dropped_and_every_server_reads_again(store: Store) -> None:
+    before = await store.commit([PutClient(make_client("c")), PutClient(make_client("d"))])
+    after = await store.commit([DropClient(make_client("c")), make_fact("t")])
+    assert after == (*before[:1], before.head + 1, before.generation + 1, after.digest)
+    assert await store.find_client("c") is None
+    assert [client.client_id for client in await store.list_clients()] == ["d"]
+    await store.commit([PutClient(make_client("c"))])
+    assert await store.find_client("c") == make_client("c")
 
 
 async def test_one_unit_may_change_a_thing_twice(store: Store) -> None:

@@ -20,6 +20,7 @@ from dojang.cli.commands import (
     follow,
     init,
     keys,
+    registration_token,
     resource,
     revoke,
     server,
@@ -76,6 +77,7 @@ server.register(app)
 backup.register(app)
 app.add_typer(resource.app, name="resource")
 app.add_typer(client.app, name="client")
+app.add_typer(registration_token.app, name="registration-token")
 app.add_typer(user.app, name="user")
 app.add_typer(session.app, name="session")
 app.add_typer(token.app, name="token")

@@ -12,12 +12,16 @@ from dojang.server.config import (
     SECRETS,
     Config,
     check_hold_limit,
+    check_hourly_limit,
     check_issuer_setting,
+    check_network,
+    check_personal_scopes,
     check_proxy,
     check_redis,
     check_rotation_age,
     parse_address,
     parse_encryption_key,
+    parse_offered,
 )
 from dojang.storage.address import parse_address as parse_store_address
 
@@ -107,6 +111,17 @@ def _check_proxies(networks: tuple[str, ...]) -> None:
         check_proxy(network)
 
 
+def _check_networks(networks: tuple[str, ...]) -> None:
+    for network in networks:
+        check_network(network)
+
+
+def _check_offered(texts: tuple[str, ...]) -> None:
+    names = [parse_offered(text)[0] for text in texts]
+    if len(set(names)) != len(names):
+        raise ValueError("a resource stands twice; give all of its scopes at once")
+
+
 def _check_client_id(client_id: str) -> None:
     if not client_id:
         raise ValueError("is empty; `dojang init` made the client 'operator'")
@@ -122,6 +137,10 @@ _RULES: Final[Mapping[str, Callable[[Any], object]]] = {
     "keys.rotate_after": check_rotation_age,
     "keys.hold_limit": check_hold_limit,
     "operator.client_id": _check_client_id,
+    "fetch.permitted_networks": _check_networks,
+    "registration.hourly_limit": check_hourly_limit,
+    "registration.scopes": check_personal_scopes,
+    "registration.resources": _check_offered,
     "trusted_proxies": _check_proxies,
 }
 

@@ -55,6 +55,14 @@ def read_new_password(source: str | None) -> str:
     return password
 
 
+def check_secret_file(path: Path | None) -> None:
+    """Before anything is changed: a secret that cannot be kept would be lost. Raises `Failure`."""
+    if path is not None and path.exists():
+        raise Failure(f"{path} exists already; name another file")
+    if path is not None and not path.absolute().parent.is_dir():
+        raise Failure(f"{path} cannot be written: there is no such directory")
+
+
 def read_secret_file(file: Path, what: str) -> str:
     """What a file holds. Raises `Failure`."""
     return _read(str(file), what)

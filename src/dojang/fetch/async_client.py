@@ -12,7 +12,7 @@ from dojang.fetch.deadline import is_quiet
 from dojang.fetch.errors import FetchFailed, FetchProblem
 from dojang.fetch.forking import renew_in_children
 from dojang.fetch.message import FetchRequest, FetchResponse, check_request
-from dojang.fetch.names import Address, find_addresses, lead_to_socket
+from dojang.fetch.names import Address, FindAddresses, find_addresses, lead_to_socket
 from dojang.fetch.pool import Origin, Pool, parse_origin
 from dojang.fetch.reading import AnswerReader
 from dojang.fetch.tls import find_context
@@ -21,7 +21,7 @@ from dojang.fetch.tls import find_context
 class AsyncHttpTransport:
     """An `AsyncTransport` for one event loop. `tls` is the context for https (default: the
     system's trust store, verified). With `unix` every request goes to the server behind that
-    socket.
+    socket; `find` says where every other host is.
 
     At most `kept_per_host` idle connections are kept for one origin, and `kept` in all.
     """
@@ -31,11 +31,12 @@ class AsyncHttpTransport:
         *,
         tls: ssl.SSLContext | None = None,
         unix: str | None = None,
+        find: FindAddresses = find_addresses,
         kept_per_host: int = 8,
         kept: int = 64,
     ) -> None:
         self._tls = tls
-        self._find = find_addresses if unix is None else lead_to_socket(unix)
+        self._find = find if unix is None else lead_to_socket(unix)
         self._limits = {"per_origin": kept_per_host, "total": kept}
         self._inherited: list[object] = []
         self._begin()

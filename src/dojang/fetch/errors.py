@@ -11,6 +11,7 @@ from dojang.oauth.errors import Unavailable
 class FetchProblem(StrEnum):
     """Why no usable answer came back."""
 
+    ADDRESS = "address"
     BUSY = "busy"
     CONNECTION = "connection"
     ENCODED = "encoded"

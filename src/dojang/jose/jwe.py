@@ -13,7 +13,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dojang.jose import base64url, json_object
-from dojang.jose.errors import InvalidToken, JoseMisuse, JoseUnavailable, Reason, UnknownKey
+from dojang.jose.errors import (
+    InvalidKey,
+    InvalidToken,
+    JoseMisuse,
+    JoseUnavailable,
+    Reason,
+    UnknownKey,
+)
 from dojang.jose.header import check_critical, parse_kid
 from dojang.jose.jwe_keys import check_key, check_same_curve
 
@@ -94,11 +101,15 @@ def encrypt_compact(
     if iterations is not None:
         header["p2c"] = iterations
     jwe, registry = _load_joserfc(algorithm, encryption)
-    return str(
-        jwe.encrypt_compact(
+    try:
+        token = jwe.encrypt_compact(
             header | dict(extra or {}), plaintext, _import_key(key), registry=registry
         )
-    )
+    except Exception:  # noqa: BLE001 - joserfc on a hostile key, such as a point of small order
+        token = None
+    if token is None:
+        raise InvalidKey(Reason.BAD_KEY, "one cannot encrypt to the key")
+    return str(token)
 
 
 def _check_configured(algorithm: str, encryption: str, iterations: int | None) -> None:

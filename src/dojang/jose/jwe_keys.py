@@ -6,9 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from dojang.jose.errors import InvalidKey, InvalidToken, Reason
-from dojang.jose.jwk import check_key_operations, parse_ec, parse_octets, parse_rsa, parse_string
+from dojang.jose.jwk import (
+    check_key_operations,
+    check_public,
+    parse_ec,
+    parse_octets,
+    parse_rsa,
+    parse_string,
+)
 
 MIN_PASSWORD_BYTES = 12
+
+PUBLIC_KEY_ALGORITHMS = (
+    *("RSA-OAEP", "RSA-OAEP-256"),
+    *("ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW"),
+)
 
 _OPERATIONS = {
     "decrypt": ("decrypt", "unwrapKey", "deriveKey", "deriveBits"),
@@ -42,6 +54,19 @@ def check_key(key: Mapping[str, Any], algorithm: str, encryption: str, *, operat
         _check_x25519(key)
     else:
         _check_octets(parse_octets(key, "k"), algorithm, encryption)
+
+
+def find_encryption_algorithms(key: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the algorithms for which one may encrypt to a public JWK; none for any other key."""
+    found = set()
+    for algorithm in PUBLIC_KEY_ALGORITHMS:
+        try:
+            check_public(key)
+            check_key(key, algorithm, "A256GCM", operation="encrypt")
+        except InvalidKey:
+            continue
+        found.add(algorithm)
+    return frozenset(found)
 
 
 def check_same_curve(epk: object, key: Mapping[str, Any]) -> None:

@@ -19,6 +19,14 @@ from dojang.jose.signatures import CURVES
 
 MAX_KID_LENGTH = 128
 
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+def check_public(jwk: Mapping[str, Any]) -> None:
+    """Refuse a JWK that gives away more than a public key."""
+    if not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise InvalidKey(Reason.BAD_KEY, "public JWK has private members")
+
 
 def parse_algorithms(
     jwk: Mapping[str, Any], kty: str, curve: str, *, operation: str

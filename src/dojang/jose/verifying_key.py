@@ -9,6 +9,7 @@ from typing import Any
 from dojang.jose import base64url, json_object
 from dojang.jose.errors import InvalidKey, JoseMisuse, Reason
 from dojang.jose.jwk import (
+    check_public,
     parse_algorithms,
     parse_ec,
     parse_kid,
@@ -19,8 +20,6 @@ from dojang.jose.jwk import (
 )
 from dojang.jose.key_policy import check_symmetric
 from dojang.jose.signatures import PublicKey, Verify, build_verify
-
-_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 class VerifyingKey:
@@ -77,8 +76,7 @@ class VerifyingKey:
 
 def parse_public_jwk(jwk: Mapping[str, Any]) -> VerifyingKey:
     """Read a public JWK for verification. Raises `InvalidKey`."""
-    if not _PRIVATE_MEMBERS.isdisjoint(jwk):
-        raise InvalidKey(Reason.BAD_KEY, "public JWK has private members")
+    check_public(jwk)
     kty, curve = parse_string(jwk, "kty"), ""
     key: PublicKey
     names: tuple[str, ...]

@@ -7,7 +7,7 @@ are ignored (RFC 6749 §3.1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -81,11 +81,20 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True):
         return OPENID in self.scopes
 
 
-def parse_response_mode(parameters: Mapping[str, str]) -> ResponseMode:
-    """How the answer is to travel. An unknown one cannot be used for the refusal either, so the
-    caller asks `check_response_mode` as well."""
-    named = parameters.get("response_mode")
-    return ResponseMode.FORM_POST if named == ResponseMode.FORM_POST else ResponseMode.QUERY
+def parse_response_mode(
+    parameters: Mapping[str, str], allowed: Sequence[ResponseMode]
+) -> ResponseMode:
+    """How the answer travels, of what the client may use. One that is unknown or not allowed cannot
+    be used for the refusal either: `check_response_mode` refuses it, by the first that is."""
+    named = parameters.get("response_mode", ResponseMode.QUERY)
+    return next((mode for mode in allowed if mode == named), allowed[0])
+
+
+def check_response_mode(parameters: Mapping[str, str], allowed: Sequence[ResponseMode]) -> None:
+    """Raises `OAuthError(INVALID_REQUEST)` unless the client may be answered so."""
+    if parameters.get("response_mode", ResponseMode.QUERY) not in allowed:
+        named = " or ".join(allowed)
+        raise _bad(f"response_mode of this client is {named}.", "response_mode")
 
 
 def parse_authorization_request(parameters: Mapping[str, str]) -> AuthorizationRequest:
@@ -98,8 +107,6 @@ def parse_authorization_request(parameters: Mapping[str, str]) -> AuthorizationR
             "This server answers with a code: response_type=code.",
             reason="response_type",
         )
-    if parameters.get("response_mode", ResponseMode.QUERY) not in set(ResponseMode):
-        raise _bad("response_mode is query or form_post.", "response_mode")
     return AuthorizationRequest(
         scopes=parse_scope(parameters.get("scope", "")),
         resource=parameters.get("resource"),

@@ -15,8 +15,8 @@ from enum import StrEnum
 
 class ErrorCode(StrEnum):
     """Error codes of RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 8707 §2, RFC 8693 §2.2.2,
-    RFC 9101 §7 and OpenID Connect Core §3.1.2.6, and Dojang's own for one client's many
-    followers."""
+    RFC 9101 §7, RFC 7591 §3.2.2 and OpenID Connect Core §3.1.2.6, and Dojang's own for one
+    client's many followers."""
 
     INVALID_REQUEST = "invalid_request"
     INVALID_CLIENT = "invalid_client"
@@ -37,6 +37,8 @@ class ErrorCode(StrEnum):
     INVALID_REQUEST_OBJECT = "invalid_request_object"
     INVALID_REQUEST_URI = "invalid_request_uri"
     REQUEST_URI_NOT_SUPPORTED = "request_uri_not_supported"
+    INVALID_REDIRECT_URI = "invalid_redirect_uri"
+    INVALID_CLIENT_METADATA = "invalid_client_metadata"
     SERVER_ERROR = "server_error"
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
     TOO_MANY_FOLLOWERS = "too_many_followers"

@@ -10,6 +10,9 @@ from typing import Any, Final
 from dojang.jose import base64url
 
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA", "PS256")
+# To a key of the client (OpenID Connect Core §16.14): what is out of use stays out.
+KEY_ENCRYPTION: Final = ("RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW")
+CONTENT_ENCRYPTION: Final = ("A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM")
 LIFETIME: Final = 600  # seconds; it is read once, at once
 _HASHES: Final = {"256": sha256, "384": sha384, "512": sha512}
 

@@ -43,6 +43,11 @@ class ServerMetadata:
     subject_types_supported: Sequence[str] | None = None
     id_token_signing_alg_values_supported: Sequence[str] | None = None
     userinfo_signing_alg_values_supported: Sequence[str] | None = None
+    id_token_encryption_alg_values_supported: Sequence[str] | None = None
+    id_token_encryption_enc_values_supported: Sequence[str] | None = None
+    userinfo_encryption_alg_values_supported: Sequence[str] | None = None
+    userinfo_encryption_enc_values_supported: Sequence[str] | None = None
+    request_object_signing_alg_values_supported: Sequence[str] | None = None
     acr_values_supported: Sequence[str] | None = None
     claims_supported: Sequence[str] | None = None
     ui_locales_supported: Sequence[str] | None = None

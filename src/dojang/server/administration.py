@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from msgspec import Struct
 
 from dojang.server.admin import (
+    client_plans,
     clients,
     exchanges,
     keys,
     records,
+    registration_tokens,
     resources,
     revocations,
     sessions,
@@ -60,7 +62,7 @@ def _write(path: str, parameters: type[Asked], run: Run[Asked]) -> Operation:
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "resource.add": _write("/v1/resources", resources.AddResource, resources.add_resource),
     "resource.list": _read("/v1/resources", resources.ListResources, resources.list_resources),
-    "client.add": _write("/v1/clients", clients.AddClient, clients.add_client),
+    "client.add": _write("/v1/clients", client_plans.AddClient, clients.add_client),
     "client.list": _read("/v1/clients", clients.ListClients, clients.list_clients),
     "client.rotate_secret": _write(
         "/v1/clients/{client_id}/rotate-secret", clients.RotateSecret, clients.rotate_secret
@@ -73,6 +75,24 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     "client.enable": _write(
         "/v1/clients/{client_id}/enable", clients.NamedClient, clients.enable_client
+    ),
+    "client.remove": _write(
+        "/v1/clients/{client_id}/remove", clients.NamedClient, clients.remove_client
+    ),
+    "registration_token.add": _write(
+        "/v1/registration-tokens",
+        registration_tokens.AddRegistrationToken,
+        registration_tokens.add_registration_token,
+    ),
+    "registration_token.list": _read(
+        "/v1/registration-tokens",
+        registration_tokens.ListRegistrationTokens,
+        registration_tokens.list_registration_tokens,
+    ),
+    "registration_token.revoke": _write(
+        "/v1/registration-tokens/{token_id}/revoke",
+        registration_tokens.NamedRegistrationToken,
+        registration_tokens.revoke_registration_token,
     ),
     "user.add": _write("/v1/users", users.AddUser, users.add_user),
     "user.list": _read("/v1/users", users.ListUsers, users.list_users),

@@ -10,11 +10,21 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dojang.oauth.client_assertion import ASSERTION_TYPE, AssertionRefused
+from dojang.oauth.client_assertion import (
+    ALGORITHMS,
+    ASSERTION_TYPE,
+    AssertionRefused,
+    CheckedAssertion,
+)
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.http import Request, parse_basic
+from dojang.server.client_keys import JwkSet, NoClientKeys
 from dojang.server.model import AuditEvent, AuthenticationMethod, Client
-from dojang.trust.client_auth import is_secret, read_assertion_subject, verify_client_assertion
+from dojang.trust.client_auth import (
+    is_secret,
+    read_assertion_subject,
+    verify_client_assertion,
+)
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -109,17 +119,11 @@ async def authenticate_client(
 async def _consume_assertion(
     provider: Provider, client: Client | None, presented: PresentedCredentials, *, now: int
 ) -> None:
-    if client is None or client.jwks is None:
+    if client is None:
         raise _refused("no_client_keys")
     try:
-        checked = verify_client_assertion(
-            presented.proof,
-            client_id=client.client_id,
-            jwks=client.jwks,
-            issuer=provider.issuer,
-            now=now,
-        )
-    except AssertionRefused as error:
+        checked = await _verify_assertion(provider, client, presented.proof, now=now)
+    except (AssertionRefused, NoClientKeys) as error:
         raise _refused(error.reason) from error
     # RFC 7523 §3: a jti is spent once, on whichever node it is shown.
     key = sha256(f"{client.client_id}\n{checked.jti}".encode()).digest()
@@ -128,6 +132,25 @@ async def _consume_assertion(
         if await consume(b"replayed" + key):  # recorded once, however often it is shown
             await provider.store.commit([_build_replay_event(client.client_id, now)])
         raise _refused("assertion_replayed")
+
+
+async def _verify_assertion(
+    provider: Provider, client: Client, assertion: str, *, now: int
+) -> CheckedAssertion:
+    """Under the keys of the client; where it has others by now, under those."""
+    named = client.sign_in.assertion_algorithm if client.sign_in else None
+
+    def verify(keys: JwkSet) -> CheckedAssertion:
+        return verify_client_assertion(
+            assertion,
+            client_id=client.client_id,
+            jwks=keys,
+            issuer=provider.issuer,
+            now=now,
+            algorithms=ALGORITHMS if named is None else (named,),
+        )
+
+    return await provider.client_keys.try_keys(client, verify)
 
 
 def _build_replay_event(client_id: str, now: int) -> AuditEvent:

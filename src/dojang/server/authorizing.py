@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from dojang.oauth.authorization import (
     AuthorizationRequest,
+    check_response_mode,
     parse_authorization_request,
     parse_response_mode,
 )
@@ -34,6 +35,7 @@ class Addressed(Struct, frozen=True, kw_only=True):
     target: RedirectTarget
     parameters: Mapping[str, str]
     pushed: bool = False
+    signed: bool = False
 
     @property
     def imitable(self) -> bool:
@@ -57,14 +59,10 @@ class CheckedAuthorization(Struct, frozen=True, kw_only=True):
         return self.addressed.sign_in.default_max_age if asked is None else asked
 
 
-async def find_target(
-    provider: Provider, parameters: Mapping[str, str], *, pushed: bool = False
-) -> Addressed:
-    """The client and where it may be answered. The barrier was reached before. `pushed`: the client
-    said it itself (RFC 9126).
-
-    Raises `OAuthError`, which is shown and never sent.
-    """
+async def find_client_for_people(
+    provider: Provider, parameters: Mapping[str, str]
+) -> tuple[Client, SignIn]:
+    """The client that a request names. Raises `OAuthError`, which is shown and never sent."""
     client_id = parameters.get("client_id", "")
     client = None
     if client_id.isascii() and client_id.isprintable():
@@ -73,6 +71,22 @@ async def find_target(
         raise OAuthError(
             ErrorCode.INVALID_CLIENT, "invalid client_id", reason="client_not_for_people"
         )
+    return client, client.sign_in
+
+
+async def find_target(
+    provider: Provider,
+    parameters: Mapping[str, str],
+    *,
+    pushed: bool = False,
+    signed: bool = False,
+) -> Addressed:
+    """The client and where it may be answered. The barrier was reached before. `pushed`: the client
+    said it itself (RFC 9126); `signed`: it signed it (RFC 9101).
+
+    Raises `OAuthError`, which is shown and never sent.
+    """
+    client, sign_in = await find_client_for_people(provider, parameters)
     asked = parameters.get("redirect_uri")
     openid = "openid" in parameters.get("scope", "").split(" ")
     try:
@@ -80,8 +94,8 @@ async def find_target(
             raise BadRedirectUri
         target = check_redirect_uri(
             asked,
-            client.sign_in.redirect_uris,
-            mode=parse_response_mode(parameters),
+            sign_in.redirect_uris,
+            mode=parse_response_mode(parameters, sign_in.response_modes),
             state=parameters.get("state"),
         )
     except BadRedirectUri:
@@ -90,10 +104,11 @@ async def find_target(
         ) from None
     return Addressed(
         client=client,
-        sign_in=client.sign_in,
+        sign_in=sign_in,
         target=target,
         parameters=parameters,
         pushed=pushed,
+        signed=signed,
     )
 
 
@@ -110,6 +125,11 @@ def check_authorization(provider: Provider, addressed: Addressed) -> CheckedAuth
         raise OAuthError(
             ErrorCode.INVALID_REQUEST, "This client pushes its requests.", reason="not_pushed"
         )
+    if addressed.sign_in.require_signed_request_object and not addressed.signed:
+        raise OAuthError(
+            ErrorCode.INVALID_REQUEST, "This client signs its requests.", reason="not_signed"
+        )
+    check_response_mode(addressed.parameters, addressed.sign_in.response_modes)
     request = parse_authorization_request(addressed.parameters)
     check_pkce(request, addressed.sign_in)
     wanted = check_wanted(request, addressed.sign_in, provider.state.resources)

@@ -10,10 +10,14 @@ from msgspec import Struct
 
 from dojang.jose import base64url
 from dojang.jose.errors import InvalidToken
+from dojang.oauth.claims import SCOPES
 from dojang.oauth.urls import check_issuer
+from dojang.server.model import Profile
+from dojang.server.registration_policy import RegistrationPolicy
 
 ENCRYPTION_KEY_BYTES = 32
 SHORTEST_ROTATION, LONGEST_ROTATION = 86_400, 315_360_000
+MOST_HOURLY = 100_000
 SHORTEST_HOLD_LIMIT, LONGEST_HOLD_LIMIT = 60, 604_800
 
 
@@ -95,6 +99,24 @@ class Operator(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"Operator({self.client_id!r})"
 
 
+class Fetch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`permitted_networks`: beside the public internet, where addresses that clients register may
+    lead to. Whoever may register a client can have this server speak to everything in them."""
+
+    permitted_networks: tuple[str, ...] = ()
+
+
+class Registration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether clients register themselves (RFC 7591), and what they may become. `scopes` are those
+    about people; each of `resources` is a URI, `=`, and scopes with spaces between."""
+
+    mode: Literal["off", "initial_access_token", "open_to_everyone"] = "off"
+    hourly_limit: int = 20
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    resources: tuple[str, ...] = ()
+    profile: Literal["oauth21", "oidc-basic"] = "oauth21"
+
+
 class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`auto` is text on a terminal and JSON lines elsewhere."""
 
@@ -111,6 +133,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     redis: Redis = Redis()
     keys: Keys = Keys()
     operator: Operator = Operator()
+    fetch: Fetch = Fetch()
+    registration: Registration = Registration()
     log: Log = Log()
     trusted_proxies: tuple[str, ...] = ()
 
@@ -188,6 +212,53 @@ def check_issuer_setting(issuer: str) -> None:
         raise ValueError(
             "write it without the / at its end: issuers are compared character by character"
         )
+
+
+def check_network(network: str) -> None:
+    """Raises `ValueError` unless `network` is one."""
+    try:
+        ip_network(network)
+    except ValueError:
+        raise ValueError("write a network: 10.1.0.0/16, fd00:1::/64") from None
+
+
+def parse_registration(setting: Registration) -> RegistrationPolicy | None:
+    """What clients that register themselves may become; None where none does.
+
+    Raises `ValueError`.
+    """
+    if setting.mode == "off":
+        return None
+    return RegistrationPolicy(
+        open_to_everyone=setting.mode == "open_to_everyone",
+        hourly_limit=setting.hourly_limit,
+        scopes=setting.scopes,
+        resources=dict(map(parse_offered, setting.resources)),
+        profile=Profile(setting.profile),
+    )
+
+
+def parse_offered(text: str) -> tuple[str, tuple[str, ...]]:
+    """A resource and scopes at it, out of `URI=SCOPE SCOPE`. Raises `ValueError`."""
+    resource, sign, named = text.rpartition("=")
+    scopes = tuple(dict.fromkeys(named.split()))
+    if not (sign and resource and scopes):
+        raise ValueError('write "URI=SCOPE SCOPE", as in "https://orders.example=orders:read"')
+    if set(scopes) & set(SCOPES):
+        raise ValueError(f"{', '.join(SCOPES)} are about a person, not a resource")
+    return resource, scopes
+
+
+def check_personal_scopes(scopes: tuple[str, ...]) -> None:
+    """Raises `ValueError` unless clients may ask people for these about themselves."""
+    if "openid" not in scopes or not set(scopes) <= set(SCOPES):
+        raise ValueError(f"openid, and what else is needed of {', '.join(SCOPES)}")
+
+
+def check_hourly_limit(count: int) -> None:
+    """Raises `ValueError` unless so many clients may register in an hour."""
+    if not 1 <= count <= MOST_HOURLY:
+        raise ValueError(f"must be 1 to {MOST_HOURLY}")
 
 
 def check_proxy(network: str) -> None:

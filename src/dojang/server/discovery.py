@@ -6,9 +6,11 @@ from dojang.oauth.authorization import CODE, Prompt
 from dojang.oauth.claims import SCOPES, STANDARD
 from dojang.oauth.client_assertion import ALGORITHMS
 from dojang.oauth.id_token import ALGORITHMS as ID_TOKEN_ALGORITHMS
+from dojang.oauth.id_token import CONTENT_ENCRYPTION, KEY_ENCRYPTION
 from dojang.oauth.metadata import ServerMetadata, build_metadata
 from dojang.oauth.pkce import METHOD
 from dojang.oauth.redirects import ResponseMode
+from dojang.oauth.request_object import ALGORITHMS as REQUEST_OBJECT_ALGORITHMS
 from dojang.server.checks.next_step import PASSWORD_ACR
 from dojang.server.grant_types import ANEW, STANDING
 from dojang.server.model import AuthenticationMethod, SubjectType
@@ -19,14 +21,15 @@ from dojang.server.paths import (
     JWKS,
     LOGOUT,
     PUSHED_AUTHORIZATION,
+    REGISTRATION,
     REVOCATION,
     TOKEN,
     USERINFO,
 )
 
 
-def build_server_metadata(issuer: str) -> dict[str, object]:
-    """The document for `issuer`."""
+def build_server_metadata(issuer: str, *, registers: bool) -> dict[str, object]:
+    """The document for `issuer`. `registers`: whether clients register themselves there."""
     methods = tuple(AuthenticationMethod)
     secret_methods = tuple(name for name in methods if name is not AuthenticationMethod.NONE)
     algorithms = tuple(sorted(ALGORITHMS))
@@ -38,6 +41,7 @@ def build_server_metadata(issuer: str) -> dict[str, object]:
             pushed_authorization_request_endpoint=issuer + PUSHED_AUTHORIZATION,
             userinfo_endpoint=issuer + USERINFO,
             end_session_endpoint=issuer + LOGOUT,
+            registration_endpoint=issuer + REGISTRATION if registers else None,
             jwks_uri=issuer + JWKS,
             introspection_endpoint=issuer + INTROSPECTION,
             revocation_endpoint=issuer + REVOCATION,
@@ -49,11 +53,16 @@ def build_server_metadata(issuer: str) -> dict[str, object]:
             subject_types_supported=tuple(SubjectType),
             id_token_signing_alg_values_supported=ID_TOKEN_ALGORITHMS,
             userinfo_signing_alg_values_supported=ID_TOKEN_ALGORITHMS,
+            id_token_encryption_alg_values_supported=KEY_ENCRYPTION,
+            id_token_encryption_enc_values_supported=CONTENT_ENCRYPTION,
+            userinfo_encryption_alg_values_supported=KEY_ENCRYPTION,
+            userinfo_encryption_enc_values_supported=CONTENT_ENCRYPTION,
             acr_values_supported=(PASSWORD_ACR,),
             claims_supported=("sub", *sorted(STANDARD)),
             ui_locales_supported=("en", "ko"),
             claims_parameter_supported=True,
-            request_parameter_supported=False,
+            request_parameter_supported=True,
+            request_object_signing_alg_values_supported=tuple(sorted(REQUEST_OBJECT_ALGORITHMS)),
             request_uri_parameter_supported=False,
             authorization_response_iss_parameter_supported=True,
             backchannel_logout_supported=True,

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.lifetimes import FACT_LIFE
 from dojang.server.logout_notices import plan_notices
-from dojang.server.model import AppendFact
+from dojang.server.model import AppendFact, Client
 from dojang.server.owned import load_owned
 from dojang.server.people import Account, Consent, Grant, Session
-from dojang.server.ports import Change, Conflict, Drop, Put
+from dojang.server.ports import Change, Conflict, Drop, DropClient, Put
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -29,6 +29,12 @@ TOGETHER: Final = 100  # grants in one unit
 def plan_fact(kind: FactKind, identifier: str, *, now: int) -> AppendFact:
     """The fact that ends every token of `identifier` so far."""
     return AppendFact(kind=kind, identifier=identifier, at=now, forget_after=now + FACT_LIFE)
+
+
+def plan_client_end(client: Client, *, now: int) -> list[Change]:
+    """The end of a client: forgotten, and every token it has with it. What people allowed it to
+    hold on is ended by `end_grants`, once it can get nothing more."""
+    return [DropClient(client), plan_fact(FactKind.CLIENT, client.client_id, now=now)]
 
 
 def plan_grant_end(grant: Grant, *, now: int) -> list[Change]:

@@ -27,11 +27,18 @@ from dojang.server.key_records import (
 )
 from dojang.server.lifetimes import DRAIN
 from dojang.server.model import AppendFact, AuditEvent, KeyRecord, KeyUse
-from dojang.server.people import Code, Grant, PushedRequest, RefreshToken, Session
+from dojang.server.people import (
+    Code,
+    Grant,
+    PushedRequest,
+    RefreshToken,
+    RegistrationToken,
+    Session,
+)
 from dojang.server.ports import Change, DropAll, PutKey
 
 # What outlives a fact must go with what the fact ends: one of them may have been taken back since.
-SIGNED_IN: Final = (Session, Grant, Code, RefreshToken, PushedRequest)
+REVOCABLE: Final = (Session, Grant, Code, RefreshToken, PushedRequest, RegistrationToken)
 
 
 def plan_failover(
@@ -100,7 +107,7 @@ def _end_everything(
         load_key(key, encryption_key)  # no new keys under a wrong one
     now = event.at
     changes: list[Change] = [
-        *(DropAll(kind) for kind in SIGNED_IN),
+        *(DropAll(kind) for kind in REVOCABLE),
         AppendFact(kind=FactKind.EVERYTHING, identifier=issuer, at=now, forget_after=now + DRAIN),
         event,
     ]

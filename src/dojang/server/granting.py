@@ -48,6 +48,7 @@ async def grant_code(
         client_id=client.client_id,
         account_id=session.account_id,
         session_id=None if offline else session.session_id,
+        given_in=session.session_id,
         scopes=wanted.scopes,
         resource=wanted.resource,
         resource_scopes=wanted.resource_scopes,

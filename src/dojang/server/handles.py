@@ -22,6 +22,8 @@ REFRESH_TOKEN: Final = "dojang_rt_"
 CODE: Final = "dojang_ac_"
 SESSION: Final = "dojang_se_"
 INTERACTION: Final = "dojang_in_"
+REGISTRATION_TOKEN: Final = "dojang_it_"  # lets somebody register clients
+REGISTRATION: Final = "dojang_ra_"  # of a client that did, for itself
 
 
 class NewHandle(NamedTuple):

@@ -33,6 +33,7 @@ from dojang.server.ids import new_id
 from dojang.server.people import Consent, Interaction, Session
 from dojang.server.ports import Change, Drop, Put
 from dojang.server.pushed_requests import find_pushed, plan_use
+from dojang.server.request_objects import find_target_beside, open_request_object
 from dojang.server.sessions import find_session
 from dojang.server.signing_in import enter
 from dojang.server.vouching import find_interaction_address, take_ticket
@@ -80,8 +81,14 @@ async def begin_authorization(
     await provider.state.reach_barrier()
     pushed = await find_pushed(provider, parameters, now=int(now))
     if pushed is not None:
-        parameters = pushed.parameters
-    addressed = await find_target(provider, parameters, pushed=pushed is not None)
+        parameters, signed = pushed.parameters, pushed.signed
+    else:
+        try:
+            opened = await open_request_object(provider, parameters, now=int(now))
+        except OAuthError as error:
+            return _refuse(provider, await find_target_beside(provider, parameters, error), error)
+        parameters, signed = opened or parameters, opened is not None
+    addressed = await find_target(provider, parameters, pushed=pushed is not None, signed=signed)
     try:
         checked = check_authorization(provider, addressed)
         session = await find_session(provider, browser.session, now=int(now))
@@ -93,6 +100,7 @@ async def begin_authorization(
             created_at=int(now),
             expires_at=int(now) + LIFETIME,
             pushed=pushed.request_id if pushed else None,
+            signed=signed,
         )
         outcome = await _advance(provider, checked, interaction, session, now=now, kept=False)
     except OAuthError as error:
@@ -221,8 +229,12 @@ async def _load(
     ):
         raise InteractionOver
     try:
-        was_pushed = interaction.pushed is not None
-        addressed = await find_target(provider, interaction.parameters, pushed=was_pushed)
+        addressed = await find_target(
+            provider,
+            interaction.parameters,
+            pushed=interaction.pushed is not None,
+            signed=interaction.signed,
+        )
         return interaction, check_authorization(provider, addressed)
     except OAuthError:
         raise InteractionOver from None

@@ -18,6 +18,7 @@ from dojang.oauth.id_token import build_id_token_claims, build_token_hash
 from dojang.oauth.revocation_fact import Rev
 from dojang.server.access_tokens import AccessTokenClaims, write_access_token
 from dojang.server.accounts import Profile
+from dojang.server.encrypting import Encryptor, find_encryptor
 from dojang.server.ids import new_id
 from dojang.server.model import Client, Position, Resource, SignIn
 from dojang.server.people import Grant
@@ -79,10 +80,12 @@ def issue_for_grant(
     profile: Profile,
     *,
     nonce: str | None,
+    encryptor: Encryptor | None,
     position: Position,
     now: float,
 ) -> dict[str, Any]:
-    """The token response, without a refresh token. `position` is the barrier of the request.
+    """The token response, without a refresh token. `position` is the barrier of the request, and
+    `encryptor` what `find_id_token_encryptor` found.
 
     Raises `Unavailable` where a key is missing.
     """
@@ -111,7 +114,7 @@ def issue_for_grant(
         "scope": _join(grant.scopes, target.scopes),
     }
     if OPENID in grant.scopes and client.sign_in is not None:
-        response["id_token"] = _issue_id_token(
+        id_token = _issue_id_token(
             provider,
             client.sign_in.id_token_algorithm,
             grant,
@@ -121,7 +124,20 @@ def issue_for_grant(
             allowed=client.sign_in.scopes,
             nonce=nonce,
         )
+        if encryptor is not None:
+            id_token = encryptor.encrypt(id_token.encode(), is_jwt=True)
+        response["id_token"] = id_token
     return response
+
+
+async def find_id_token_encryptor(
+    provider: Provider, client: Client, grant: Grant
+) -> Encryptor | None:
+    """How the id_token of a grant is encrypted, if there is one and it is: to be asked before
+    anything is spent. Raises `OAuthError(UNAUTHORIZED_CLIENT)`."""
+    if client.sign_in is None or OPENID not in grant.scopes:
+        return None
+    return await find_encryptor(provider, client, client.sign_in.id_token_encryption)
 
 
 def _join(*parts: Sequence[str]) -> str:
@@ -153,7 +169,7 @@ def _issue_id_token(
         at_hash=build_token_hash(access_token, algorithm),
         acr=grant.acr,
         amr=grant.amr,
-        session_id=grant.session_id,
+        session_id=grant.given_in or grant.session_id,
         person=select_claims(known, (), asked),
     )
     return sign_jwt(claims, CompactSigner(key, typ=None))

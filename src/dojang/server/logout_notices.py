@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from msgspec.structs import replace
 
-from dojang.fetch import AsyncTransport, FetchFailed, FetchRequest
+from dojang.fetch import FetchFailed, FetchRequest, Outward
 from dojang.jose.jws import CompactSigner
 from dojang.jose.jwt import sign_jwt
 from dojang.oauth.logout_token import MEDIA_TYPE, build_logout_token_claims
@@ -54,20 +54,20 @@ async def plan_notices(provider: Provider, session: Session, *, now: int) -> lis
     return changes
 
 
-async def deliver_notices(provider: Provider, transport: AsyncTransport) -> None:
+async def deliver_notices(provider: Provider, outward: Outward) -> None:
     """Tell the clients whose notices are due: to be called about once a second, on the node that
     leads. Raises `Unavailable`."""
     turns, after = asyncio.Semaphore(AT_ONCE), ""
     while page := await provider.store.list_all(LogoutNotice, after=after, limit=PAGE):
         now = int(provider.clock.now())
         due = [notice for notice in page if notice.due_at <= now]
-        await asyncio.gather(*(_deliver(provider, transport, turns, notice) for notice in due))
+        await asyncio.gather(*(_deliver(provider, outward, turns, notice) for notice in due))
         after = page[-1].notice_id
 
 
 async def _deliver(
     provider: Provider,
-    transport: AsyncTransport,
+    outward: Outward,
     turns: asyncio.Semaphore,
     notice: LogoutNotice,
 ) -> None:
@@ -78,7 +78,7 @@ async def _deliver(
             await _settle(provider, Drop(notice))
             return
         token = _sign(provider, notice, client.sign_in.id_token_algorithm)
-        done = token is not None and await _post(transport, uri, token)
+        done = token is not None and await _post(outward, uri, token)
     if done:
         await _settle(provider, Drop(notice))
         return
@@ -115,7 +115,7 @@ def _sign(provider: Provider, notice: LogoutNotice, algorithm: str) -> str | Non
     return sign_jwt(claims, CompactSigner(key, typ=MEDIA_TYPE))
 
 
-async def _post(transport: AsyncTransport, uri: str, token: str) -> bool:
+async def _post(outward: Outward, uri: str, token: str) -> bool:
     request = FetchRequest(
         "POST",
         uri,
@@ -124,7 +124,7 @@ async def _post(transport: AsyncTransport, uri: str, token: str) -> bool:
         timeout=TIMEOUT,
     )
     try:
-        response = await transport.send(request)
+        response = await outward.send(request)
     except FetchFailed as error:
         _log.info("%s: %s", urlsplit(uri).netloc, error)
         return False

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from dojang.oauth.redirects import ResponseMode
 from dojang.oauth.revocation_fact import FactKind, Rev
 
 
@@ -125,7 +126,8 @@ class SignIn(Struct, frozen=True, kw_only=True):
     `scopes` are those about the person that it may ask for; `resources` are the scopes it may ask
     people for, by resource. A `first_party` client is the installation's own: nobody is asked for
     consent; a `public` one authenticates with `none`. `refresh_idle` and `refresh_lifetime` are in
-    seconds: without use, and in all."""
+    seconds: without use, and in all. `assertion_algorithm` and `request_object_algorithm` are the
+    only ones that it signs with, where they are named."""
 
     redirect_uris: tuple[str, ...]
     public: bool = False
@@ -142,8 +144,12 @@ class SignIn(Struct, frozen=True, kw_only=True):
     id_token_algorithm: str = "RS256"
     userinfo_algorithm: str | None = None
     id_token_encryption: tuple[str, str] | None = None  # alg, enc (RFC 7516 §4.1)
+    userinfo_encryption: tuple[str, str] | None = None
+    assertion_algorithm: str | None = None
     request_object_algorithm: str | None = None
+    response_modes: tuple[ResponseMode, ...] = tuple(ResponseMode)
     require_pushed: bool = False
+    require_signed_request_object: bool = False
     default_max_age: int | None = None
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str | None = None
@@ -155,15 +161,16 @@ class SignIn(Struct, frozen=True, kw_only=True):
 
 
 class Client(Struct, frozen=True, kw_only=True):
-    """Software that asks for tokens (RFC 6749 §1.1). `jwks` is a JWK Set document for
-    `private_key_jwt`; `grants` is what it may do on its own behalf, `sign_in` what for people, and
-    `exchanges` what for whoever calls it."""
+    """Software that asks for tokens (RFC 6749 §1.1). Its public keys are `jwks`, a JWK Set
+    document, or lie at `jwks_uri`; `grants` is what it may do on its own behalf, `sign_in` what for
+    people, and `exchanges` what for whoever calls it."""
 
     client_id: str
     name: str
     authentication: AuthenticationMethod = AuthenticationMethod.BASIC
     secrets: tuple[SecretHash, ...] = ()
     jwks: dict[str, Any] | None = None
+    jwks_uri: str | None = None
     grants: tuple[StandingGrant, ...] = ()
     sign_in: SignIn | None = None
     exchanges: tuple[ExchangeGrant, ...] = ()

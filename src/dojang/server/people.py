@@ -77,13 +77,15 @@ class Grant(Struct, frozen=True, kw_only=True):
 
     `scopes` are those of the person (openid, profile, …) and `resource_scopes` those at
     `resource`, if one was named. `session_id` is None where it outlives the session
-    (`offline_access`). `claims` is the claims parameter (OpenID Connect Core §5.5), as it came.
+    (`offline_access`); `given_in` is the session in which it was given, either way. `claims` is the
+    claims parameter (OpenID Connect Core §5.5), as it came.
     """
 
     grant_id: str
     client_id: str
     account_id: str
     session_id: str | None
+    given_in: str | None = None
     scopes: tuple[str, ...]
     resource: str | None = None
     resource_scopes: tuple[str, ...] = ()
@@ -135,7 +137,7 @@ class Interaction(Struct, frozen=True, kw_only=True):
     """An authorization request that waits for a person. `digest` is of the cookie of the one
     browser that may go on with it; `parameters` are the request's, checked; `session_id` is whose
     consent is asked, and `signed_in_at` when that person last proved who they are for it; `pushed`
-    names the pushed request that it goes back to."""
+    names the pushed request that it goes back to, and `signed` says that the client signed it."""
 
     interaction_id: str
     digest: bytes
@@ -146,16 +148,18 @@ class Interaction(Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     signed_in_at: int | None = None
     pushed: str | None = None
+    signed: bool = False
     version: int = 1
 
 
 class PushedRequest(Struct, frozen=True, kw_only=True):
-    """An authorization request that its client pushed (RFC 9126). `request_id` is the SHA-256 of
-    its request_uri (base64url)."""
+    """An authorization request that its client pushed (RFC 9126), and may have `signed`.
+    `request_id` is the SHA-256 of its request_uri (base64url)."""
 
     request_id: str
     client_id: str
     parameters: dict[str, str]
+    signed: bool = False
     expires_at: int
     version: int = 1
 
@@ -184,6 +188,30 @@ class LogoutNotice(Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class Registration(Struct, frozen=True, kw_only=True):
+    """A client that registered itself (RFC 7591), and all that it said of itself. `digest` is of
+    its registration access token (RFC 7592 §3)."""
+
+    client_id: str
+    digest: bytes
+    metadata: dict[str, Any]
+    registered_at: int
+    version: int = 1
+
+
+class RegistrationToken(Struct, frozen=True, kw_only=True):
+    """An initial access token (RFC 7591 §3): whoever holds it may register so many clients, of
+    which `left` are left. `label` is for operators."""
+
+    token_id: str
+    digest: bytes
+    label: str
+    left: int
+    created_at: int
+    expires_at: int
+    version: int = 1
+
+
 Record: TypeAlias = (
     Account
     | SignInName
@@ -196,5 +224,7 @@ Record: TypeAlias = (
     | PushedRequest
     | Attempts
     | LogoutNotice
+    | Registration
+    | RegistrationToken
 )
 R = TypeVar("R", bound=Record)

@@ -31,6 +31,12 @@ class PutClient(Struct, frozen=True):
     client: Client
 
 
+class DropClient(Struct, frozen=True):
+    """Forget a client. `Conflict` where its version is not the one that is held."""
+
+    client: Client
+
+
 class PutResource(Struct, frozen=True):
     """As `PutClient`."""
 
@@ -77,6 +83,7 @@ class DropAll(Struct, frozen=True):
 
 Change = (
     PutClient
+    | DropClient
     | PutResource
     | PutKey
     | DropKey

@@ -11,12 +11,14 @@ from functools import partial
 from typing import Final, Self
 
 from dojang.clock import Clock
+from dojang.fetch import Outward, OutwardTransport
 from dojang.jose.keys import SigningKey
 from dojang.jose.seal import SealKey
 from dojang.oauth.claims import SCOPES
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.feed import Tagger
 from dojang.server.accounts import Accounts
+from dojang.server.client_keys import ClientKeys
 from dojang.server.config import check_issuer_setting
 from dojang.server.counters import Counters
 from dojang.server.feed import Feed
@@ -29,6 +31,7 @@ from dojang.server.passed_time import PassedTime
 from dojang.server.passwords import Passwords
 from dojang.server.paths import ADMIN, INTROSPECTION, USERINFO
 from dojang.server.ports import Change, Conflict, PutResource, Store
+from dojang.server.registration_policy import RegistrationPolicy
 from dojang.server.state import State
 from dojang.server.subjects import Subjects
 
@@ -57,6 +60,8 @@ class Provider:
     `counters` are plain counts for the metrics page: (name, label, value, …) to number.
     `changing` lets one operation of this node plan and commit at a time. `feed` is what followers
     ask. `sign_in_page` is the path of the application's own (`server.vouching`), if it has one.
+    ask. `outward` is the only way to addresses that clients chose, and `client_keys` goes it.
+    `registration` is what clients that register themselves may become; None where none does.
     """
 
     def __init__(
@@ -70,6 +75,8 @@ class Provider:
         schedule: Schedule = DEFAULT_SCHEDULE,
         accounts: Accounts | None = None,
         sign_in_page: str | None = None,
+        outward: Outward | None = None,
+        registration: RegistrationPolicy | None = None,
     ) -> None:
         check_issuer_setting(issuer)
         self.issuer: Final = issuer
@@ -79,6 +86,9 @@ class Provider:
         self.state: Final = State(store, encryption_key, Tagger(view_key))
         self.offload: Final = offload
         self.schedule: Final = schedule
+        self.registration: Final = registration
+        self.outward: Outward = outward or OutwardTransport()
+        self.client_keys: Final = ClientKeys(self.outward, clock)
         self.subjects: Final = Subjects(encryption_key.secret)
         self.accounts: Accounts = accounts or KeptAccounts(store, clock, Passwords(offload))
         self.sign_in_page = sign_in_page
@@ -106,6 +116,8 @@ class Provider:
         schedule: Schedule = DEFAULT_SCHEDULE,
         accounts: Accounts | None = None,
         sign_in_page: str | None = None,
+        outward: Outward | None = None,
+        registration: RegistrationPolicy | None = None,
     ) -> Self:
         """A provider on a store that `initialise` has filled. `key_encryption_key` is 32 bytes.
 
@@ -122,6 +134,8 @@ class Provider:
             schedule=schedule,
             accounts=accounts,
             sign_in_page=sign_in_page,
+            outward=outward,
+            registration=registration,
         )
         await provider.state.reach_barrier()
         if not provider.state.keys.records:

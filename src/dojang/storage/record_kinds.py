@@ -22,6 +22,8 @@ from dojang.server.people import (
     PushedRequest,
     Record,
     RefreshToken,
+    Registration,
+    RegistrationToken,
     Session,
     SignInName,
 )
@@ -116,4 +118,8 @@ KINDS: Final[Mapping[type[msgspec.Struct], RecordKind]] = {
     PushedRequest: _describe(PushedRequest, "pushed request", "pushed_requests", "request_id"),
     Attempts: _describe(Attempts, "attempts", "attempts", "subject"),
     LogoutNotice: _describe(LogoutNotice, "logout notice", "logout_notices", "notice_id"),
+    Registration: _describe(Registration, "registration", "registrations", "client_id"),
+    RegistrationToken: _describe(
+        RegistrationToken, "registration token", "registration_tokens", "token_id"
+    ),
 }

@@ -85,6 +85,7 @@ def build_client_row(client: Client) -> Row:
         _write_method(client),
         _dump(client.secrets),
         _dump_optional(client.jwks),
+        client.jwks_uri,
         _dump(client.grants),
         _dump_optional(client.sign_in),
         _dump_optional(client.exchanges or None),
@@ -105,20 +106,21 @@ def _write_method(client: Client) -> str:
 
 def parse_client(row: Row) -> Client:
     """The reverse of `build_client_row`."""
-    sign_in = None if row[5] is None else _parse_sign_in(row[5])
+    sign_in = None if row[6] is None else _parse_sign_in(row[6])
     public = sign_in is not None and sign_in.public
     return Client(
         name=row[0],
         authentication=AuthenticationMethod.NONE if public else AuthenticationMethod(row[1]),
         secrets=_parse_secrets(row[2]),
         jwks=None if row[3] is None else _parse_object(row[3]),
-        grants=_parse_grants(row[4]),
+        jwks_uri=row[4],
+        grants=_parse_grants(row[5]),
         sign_in=sign_in,
-        exchanges=() if row[6] is None else _parse_exchanges(row[6]),
-        enabled=bool(row[7]),
-        created_at=row[8],
-        version=row[9],
-        client_id=row[10],
+        exchanges=() if row[7] is None else _parse_exchanges(row[7]),
+        enabled=bool(row[8]),
+        created_at=row[9],
+        version=row[10],
+        client_id=row[11],
     )
 
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from dojang.storage.errors import SchemaOutdated, SchemaTooNew
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004")  # oldest first; each a file of migrations
+# Oldest first; one file each under migrations/versions.
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 NEEDED: Final = REVISIONS[-1]
 
 

@@ -63,6 +63,7 @@ clients = Table(
     Column("version", Number, nullable=False),
     Column("sign_in", Text),
     Column("exchanges", Text),
+    Column("jwks_uri", Text),
 )
 
 resources = Table(

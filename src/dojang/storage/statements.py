@@ -8,8 +8,8 @@ from functools import cache
 from typing import Final, NamedTuple
 
 CLIENT_COLUMNS: Final = (
-    "name, authentication, secrets, jwks, grants, sign_in, exchanges, enabled, created_at, "
-    "version, client_id"
+    "name, authentication, secrets, jwks, jwks_uri, grants, sign_in, exchanges, enabled, "
+    "created_at, version, client_id"
 )
 RESOURCE_COLUMNS: Final = (
     "scopes, token_format, algorithm, access_token_lifetime, introspectors, followers_only, "

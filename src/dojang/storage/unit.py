@@ -26,6 +26,7 @@ from dojang.server.ports import (
     Change,
     Drop,
     DropAll,
+    DropClient,
     DropKey,
     Hold,
     Put,
@@ -174,7 +175,7 @@ def split_changes(changes: Sequence[Change]) -> Unit:
     return Unit(writes, clearings, facts, events)
 
 
-def _build_write(change: PutClient | PutResource | PutKey | DropKey) -> Write:
+def _build_write(change: PutClient | DropClient | PutResource | PutKey | DropKey) -> Write:
     match change:
         case PutClient(client):
             row = check_row(build_client_row(client))
@@ -186,6 +187,10 @@ def _build_write(change: PutClient | PutResource | PutKey | DropKey) -> Write:
                 row,
                 statements.CLIENTS,
             )
+        case DropClient(client):
+            key, version = client.client_id, client.version
+            row = check_row((key,))
+            return Write("client", key, version, None, row, statements.CLIENTS, Verb.DROP)
         case PutResource(resource):
             row = check_row(build_resource_row(resource))
             identifier, before = resource.identifier, resource.version - 1

@@ -15,11 +15,13 @@ from dojang.oauth.token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
 from dojang.resource import Follower, Hybrid, Introspection, Local, WhenStale
 from dojang.resource.staleness import DEFAULT_STALENESS
 from dojang.server.provider import Provider, initialise
+from dojang.server.registration_policy import RegistrationPolicy
 from dojang.storage.memory import MemoryStore
 from dojang.testing.clock import SettableClock
 from dojang.testing.feed_keys import share_feed_keys
 from dojang.testing.inline import run
 from dojang.testing.register import Register
+from dojang.testing.small_web import SmallWeb
 from dojang.testing.store import SeverableStore
 from dojang.testing.transport import (
     AsyncIssuerTransport,
@@ -47,15 +49,27 @@ class TokenRefused(Exception):
 class Issuer:
     """An authorization server at `url`, on `clock`. Verifiers and clients reach it through
     `transport` or `async_transport`; `app` is the same as an ASGI application; `provider` is the
-    server itself, for what has no method here.
+    server itself, for what has no method here. `web` is where the addresses lead that clients
+    register.
 
     What a token needs and nobody added is made on the fly; what a test adds is left as it is.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, *, clock: SettableClock | None = None) -> None:
-        """Raises `ValueError` for a `url` that is no issuer."""
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        clock: SettableClock | None = None,
+        web: SmallWeb | None = None,
+        registration: RegistrationPolicy | None = None,
+    ) -> None:
+        """`web` is what lies at the addresses that clients register: nothing, unless one is given.
+        `registration` lets clients register themselves.
+
+        Raises `ValueError` for a `url` that is no issuer."""
         self.url: Final = url
         self.clock: Final = clock or SettableClock()
+        self.web: Final = web or SmallWeb()
         self._store: Final = SeverableStore(MemoryStore())
         key = token_bytes(32)
         # Long ago: a token can be made in the past, and the standby key has been seen by all.
@@ -70,7 +84,14 @@ class Issuer:
             )
         )
         self.provider: Final = run(
-            Provider.start(issuer=url, store=self._store, clock=self.clock, key_encryption_key=key)
+            Provider.start(
+                issuer=url,
+                store=self._store,
+                clock=self.clock,
+                key_encryption_key=key,
+                outward=self.web,
+                registration=registration,
+            )
         )
         self.provider.feed.close()  # no question waits for news: there is no event loop to wait in
         routes = build_inline_routes(build_public_routes(self.provider))

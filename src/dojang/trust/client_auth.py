@@ -5,7 +5,7 @@ Generated 256-bit secrets need no slow hash: SHA-256 and a comparison in constan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
 from secrets import token_bytes
@@ -46,11 +46,17 @@ def is_secret(presented: str, digests: Iterable[bytes]) -> bool:
 
 
 def verify_client_assertion(
-    assertion: str, *, client_id: str, jwks: Mapping[str, Any], issuer: str, now: int
+    assertion: str,
+    *,
+    client_id: str,
+    jwks: Mapping[str, Any],
+    issuer: str,
+    now: int,
+    algorithms: Collection[str] = ALGORITHMS,
 ) -> CheckedAssertion:
     """Signature under a key of the client, then the claims. Raises `AssertionRefused`."""
     try:
-        verifier = JwtVerifier(KeySet.parse(jwks), algorithms=ALGORITHMS, types=TYPES)
+        verifier = JwtVerifier(KeySet.parse(jwks), algorithms=algorithms, types=TYPES)
         signed = verifier.verify(assertion)
     except JoseError as error:
         raise AssertionRefused(f"assertion_{error.reason}") from error

@@ -13,10 +13,17 @@ from dojang.server.endpoints.discovery import jwks, metadata
 from dojang.server.endpoints.feed import chunk, join, question, snapshot
 from dojang.server.endpoints.introspection import introspect
 from dojang.server.endpoints.pushed_authorization import push_authorization
+from dojang.server.endpoints.registration import (
+    change_client,
+    read_client,
+    register_client,
+    remove_client,
+)
 from dojang.server.endpoints.revocation import revoke
 from dojang.server.endpoints.token import token
 from dojang.server.endpoints.userinfo import userinfo
 from dojang.server.paths import (
+    CLIENT_CONFIGURATION,
     FEED,
     FEED_CHUNK,
     FEED_JOIN,
@@ -24,6 +31,7 @@ from dojang.server.paths import (
     INTROSPECTION,
     JWKS,
     PUSHED_AUTHORIZATION,
+    REGISTRATION,
     REVOCATION,
     TOKEN,
     USERINFO,
@@ -63,6 +71,7 @@ def build_public_routes(provider: Provider, trusted: TrustedProxies | None = Non
             Route(base + FEED_JOIN, {"POST": bind(join)}),
             Route(base + FEED_SNAPSHOT, {"GET": bind(snapshot)}),
             TemplateRoute(base + FEED_CHUNK, {"GET": lambda request, _: chunk(provider, request)}),
+            *(_build_registration_routes(provider, base) if provider.registration else ()),
             *build_page_routes(provider, trusted or TrustedProxies()),
             Route(base + JWKS, {"GET": bind(jwks)}, cross_origin=True),
             *(
@@ -71,3 +80,17 @@ def build_public_routes(provider: Provider, trusted: TrustedProxies | None = Non
             ),
         ]
     )
+
+
+def _build_registration_routes(provider: Provider, base: str) -> list[Route | TemplateRoute]:
+    return [
+        Route(base + REGISTRATION, {"POST": partial(register_client, provider)}),
+        TemplateRoute(
+            base + CLIENT_CONFIGURATION,
+            {
+                "GET": lambda request, _: read_client(provider, request),
+                "PUT": lambda request, _: change_client(provider, request),
+                "DELETE": lambda request, _: remove_client(provider, request),
+            },
+        ),
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dojang.fetch import AsyncHttpTransport
+from dojang.fetch import OutwardTransport
 from dojang.jose.jwt import JwtVerifier
 from dojang.jose.keys import KeySet
 from dojang.oauth.logout_token import EVENT, MEDIA_TYPE
@@ -32,9 +32,9 @@ def world(relying_party: Origin) -> World:
     return World(backchannel_logout_uri=f"{relying_party.url}/logout")
 
 
-def deliver(world: World) -> None:
+def deliver(world: World, *permitted: str) -> None:
     async def deliver_all() -> None:
-        transport = AsyncHttpTransport()
+        transport = OutwardTransport(permitted=permitted or ["127.0.0.0/8"])
         await deliver_notices(world.issuer.provider, transport)
         await transport.aclose()
 
@@ -103,6 +103,15 @@ def test_it_is_told_again_until_it_has_heard(world: World, relying_party: Origin
     assert len({notice["sid"] for notice in notices}) == 1
 
 
+@pytest.mark.proves("C100", "C105")
+def test_nothing_is_told_to_an_internal_address(world: World, relying_party: Origin) -> None:
+    end_session(world)
+    deliver(world, "10.0.0.0/8")
+    assert relying_party.requests == []
+    (waiting,) = run(world.issuer.provider.store.list_all(LogoutNotice))
+    assert waiting.attempts == 1
+
+
 @pytest.mark.proves("C105")
 def test_one_that_never_hears_is_given_up(world: World, relying_party: Origin) -> None:
     relying_party.answers["/logout"] = lambda _: Answer(500, b"")
@@ -137,3 +146,16 @@ def test_every_way_to_end_a_session_tells(world: World, relying_party: Origin) -
         world.perform(operation, **given)
         deliver(world)
         assert read_notices(world, relying_party)[-1]["sid"] == sid
+
+
+@pytest.mark.proves("C104")
+def test_a_client_that_stays_on_knows_which_session_ended(
+    world: World, relying_party: Origin
+) -> None:
+    """What `offline_access` gave outlives the session, and the client is told of its end."""
+    tokens = world.get_tokens(scope="openid offline_access")
+    sid = read_claims(tokens["id_token"])["sid"]
+    world.perform("session.end", session_id=sid)
+    deliver(world)
+    assert [notice["sid"] for notice in read_notices(world, relying_party)] == [sid]
+    assert world.refresh(tokens["refresh_token"]).status == 200

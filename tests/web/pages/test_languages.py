@@ -55,7 +55,7 @@ def test_there_is_a_text_file_for_every_language() -> None:
 
 
 def test_the_metadata_names_them_and_the_logout_endpoint() -> None:
-    document = build_server_metadata("https://login.example")
+    document = build_server_metadata("https://login.example", registers=False)
     assert document["ui_locales_supported"] == list(LANGUAGES)
     assert document["end_session_endpoint"] == "https://login.example/logout"
 

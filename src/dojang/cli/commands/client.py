@@ -19,9 +19,10 @@ from dojang.cli.options import (
     make_group,
 )
 from dojang.cli.output import show_json, show_table, warn
-from dojang.cli.secret_input import write_secret
+from dojang.cli.secret_input import check_secret_file, write_secret
 from dojang.jose import json_object
 from dojang.jose.errors import InvalidToken
+from dojang.oauth.redirects import ResponseMode
 from dojang.server.model import (
     ApplicationType,
     AuthenticationMethod,
@@ -60,6 +61,10 @@ def add(
         typer.Option(metavar="FILE", help="Its public keys, for private_key_jwt (a JWK Set)."),
     ] = None,
     exchange: ExchangeOption = None,
+    jwks_uri: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Where its public keys lie, instead of --jwks."),
+    ] = None,
     redirect_uri: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,6 +93,14 @@ def add(
     backchannel_logout_uri: Annotated[
         str | None, typer.Option(metavar="URI", help="Where it is told that a session ended.")
     ] = None,
+    frontchannel_logout_uri: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="What browsers open out of sight when they sign out."),
+    ] = None,
+    response_mode: Annotated[
+        list[ResponseMode] | None,
+        typer.Option(help="How it is answered (default: either way); repeatable."),
+    ] = None,
     profile: Annotated[
         Profile, typer.Option(help="oauth21: PKCE always. oidc-basic: for clients that know none.")
     ] = Profile.OAUTH21,
@@ -100,6 +113,16 @@ def add(
     subject: Annotated[
         SubjectType, typer.Option(help="pairwise: it knows people by names of its own.")
     ] = SubjectType.PUBLIC,
+    id_token_encryption: Annotated[
+        str | None,
+        typer.Option(metavar="ALG:ENC", help="Its id_tokens are encrypted to a key of its own."),
+    ] = None,
+    require_signed_request_object: Annotated[
+        bool,
+        typer.Option(
+            "--require-signed-request-object", help="It signs what it asks for (RFC 9101)."
+        ),
+    ] = False,
     first_party: Annotated[
         bool, typer.Option("--first-party", help="It is your own: people are not asked.")
     ] = False,
@@ -108,7 +131,7 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Register a client. Its secret is shown once."""
-    _check_secret_file(secret_file)
+    check_secret_file(secret_file)
     parameters: dict[str, Any] = {
         "name": name,
         "authentication": authentication.value,
@@ -123,10 +146,14 @@ def add(
             "scopes": scope or ["openid", "profile", "email"],
             "post_logout_redirect_uris": post_logout_redirect_uri or [],
             "backchannel_logout_uri": backchannel_logout_uri,
+            "frontchannel_logout_uri": frontchannel_logout_uri,
+            "response_modes": [mode.value for mode in response_mode or ResponseMode],
             "profile": profile.value,
             "application_type": application.value,
             "refresh": refresh.value,
             "subject_type": subject.value,
+            "id_token_encryption": id_token_encryption and id_token_encryption.split(":"),
+            "require_signed_request_object": require_signed_request_object,
             "first_party": first_party,
         }
     elif ask or scope or post_logout_redirect_uri or backchannel_logout_uri or first_party:
@@ -135,6 +162,8 @@ def add(
         parameters["client_id"] = client_id
     if jwks is not None:
         parameters["jwks"] = _read_jwks(jwks)
+    if jwks_uri is not None:
+        parameters["jwks_uri"] = jwks_uri
     answer = administer(config, "client.add", parameters)
     _show_secret(answer, secret_file, "Added", as_json=as_json)
 
@@ -181,7 +210,7 @@ def rotate_secret(
     as_json: JsonOption = False,
 ) -> None:
     """Give a client a new secret. It is shown once."""
-    _check_secret_file(secret_file)
+    check_secret_file(secret_file)
     answer = administer(
         config, "client.rotate_secret", {"client_id": client_id, "overlap": overlap}
     )
@@ -236,6 +265,18 @@ def enable(
         print(f"Enabled {client_id}.")
 
 
+@app.command("remove", epilog="Example: dojang client remove shop")
+def remove(
+    client_id: ClientIdArgument, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Forget a client, with an end to every token it has."""
+    answer = administer(config, "client.remove", {"client_id": client_id})
+    if as_json:
+        show_json(answer)
+    else:
+        print(f"Removed {client_id} and revoked every token it had.")
+
+
 def _parse_grants(option: str, texts: Sequence[str]) -> list[dict[str, Any]]:
     by_resource: dict[str, list[str]] = {}
     for text in texts:
@@ -256,14 +297,6 @@ def _read_jwks(path: Path) -> dict[str, Any]:
         raise Failure(f"{path} cannot be read: {error.strerror}") from None
     except InvalidToken:
         raise Failure(f"{path} is not a JSON object") from None
-
-
-def _check_secret_file(path: Path | None) -> None:
-    """Before anything is changed: a secret that cannot be kept would be lost."""
-    if path is not None and path.exists():
-        raise Failure(f"{path} exists already; name another file")
-    if path is not None and not path.absolute().parent.is_dir():
-        raise Failure(f"{path} cannot be written: there is no such directory")
 
 
 def _show_secret(

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dojang.jose.errors import InvalidKey
-from dojang.jose.keys import KeySet
 from dojang.oauth.revocation_fact import FactKind
-from dojang.server.admin.errors import (
-    OperationRefused,
-    check_text,
-    conflict,
-    invalid,
-    not_found,
-)
-from dojang.server.admin.exchanges import (
-    ExchangeWanted,
-    SetExchanges,
-    plan_exchange_change,
-    plan_exchanges,
-)
-from dojang.server.admin.sign_in import SignInWanted, check_sign_in, find_algorithms
-from dojang.server.ending import end_grants
-from dojang.server.ids import new_id
+from dojang.server.admin.client_plans import SECRET_METHODS, AddClient, plan_client
+from dojang.server.admin.errors import conflict, invalid, not_found
+from dojang.server.admin.exchanges import SetExchanges, plan_exchange_change
+from dojang.server.ending import end_grants, plan_client_end
 from dojang.server.lifetimes import FACT_LIFE
-from dojang.server.model import (
-    AppendFact,
-    AuditEvent,
-    AuthenticationMethod,
-    Client,
-    KeyUse,
-    Resource,
-    SecretHash,
-    SignIn,
-    StandingGrant,
-)
-from dojang.server.ports import Change, PutClient
+from dojang.server.model import AppendFact, AuditEvent, Client, SecretHash
+from dojang.server.people import Registration
+from dojang.server.ports import Change, Drop, PutClient
 from dojang.trust.client_auth import generate_secret, hash_secret
 
 if TYPE_CHECKING:
@@ -48,27 +24,6 @@ if TYPE_CHECKING:
 
 LONGEST_OVERLAP = 30 * 86_400  # seconds that an old secret may live on after its replacement
 MOST_LISTED = 1000
-LONGEST_NAME = 200
-
-
-class GrantWanted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the client may do at one resource."""
-
-    resource: str
-    scopes: tuple[str, ...]
-
-
-class AddClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`client_id`: made where it is not given. `jwks`: a JWK Set, for `private_key_jwt` alone.
-    `sign_in`: what it may do for people; `exchanges`: what for whoever calls it."""
-
-    client_id: str | None = None
-    name: str = ""
-    authentication: AuthenticationMethod = AuthenticationMethod.BASIC
-    jwks: dict[str, Any] | None = None
-    grants: tuple[GrantWanted, ...] = ()
-    sign_in: SignInWanted | None = None
-    exchanges: tuple[ExchangeWanted, ...] = ()
 
 
 class ListClients(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,54 +49,16 @@ class RotateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 async def add_client(provider: Provider, actor: str, asked: AddClient) -> dict[str, Any]:
     """Register a client. Its secret is in this answer and nowhere else, ever."""
     now_ms = int(provider.clock.now() * 1000)
-    now = now_ms // 1000
-    client_id = asked.client_id if asked.client_id is not None else new_id(now_ms)
-    check_client_id("client_id", client_id)
-    if asked.name:
-        check_text("name", asked.name, most=LONGEST_NAME)
-    if await provider.store.find_client(client_id) is not None:
-        raise conflict(f"the client {client_id!r} exists already")
-    sign_in = None
-    if asked.sign_in is not None:
-        sign_in = check_sign_in(provider, asked.sign_in, asked.authentication)
-    secret = None
-    if asked.authentication is AuthenticationMethod.PRIVATE_KEY_JWT:
-        _check_jwks(asked.jwks)
-    elif asked.jwks is not None:
-        raise invalid("jwks: only a private_key_jwt client has keys")
-    elif asked.authentication is not AuthenticationMethod.NONE:
-        secret = generate_secret()
-    elif sign_in is None or asked.grants:
-        raise invalid("authentication: a client that acts for itself proves who it is")
-    client = Client(
-        client_id=client_id,
-        name=asked.name or client_id,
-        authentication=asked.authentication,
-        secrets=(SecretHash(digest=hash_secret(secret)),) if secret else (),
-        jwks=asked.jwks,
-        grants=tuple(_make_grant(provider, wanted, now_ms) for wanted in asked.grants),
-        sign_in=sign_in,
-        exchanges=plan_exchanges(provider, asked.authentication, asked.exchanges),
-        created_at=now,
-    )
-    if len({grant.resource for grant in client.grants}) != len(client.grants):
-        raise invalid("grants: a resource stands twice; give all of its scopes at once")
-    keys = await _make_keys(provider, sign_in, now) if sign_in else []
-    event = _event(now, actor, "client.add", client_id)
-    await provider.store.commit([PutClient(client), *keys, event])
+    planned = await plan_client(provider, asked, now_ms=now_ms)
+    client = planned.client
+    if await provider.store.find_client(client.client_id) is not None:
+        raise conflict(f"the client {client.client_id!r} exists already")
+    event = _event(now_ms // 1000, actor, "client.add", client.client_id)
+    await provider.store.commit([PutClient(client), *planned.keys, event])
     answer: dict[str, Any] = {"client": describe_client(client)}
-    if secret is not None:
-        answer["client_secret"] = secret
+    if planned.secret is not None:
+        answer["client_secret"] = planned.secret
     return answer
-
-
-async def _make_keys(provider: Provider, sign_in: SignIn, now: int) -> list[Change]:
-    """The first keys for what is said of people, where there are none."""
-    changes: list[Change] = []
-    for algorithm in sorted(find_algorithms(sign_in)):
-        plan = partial(provider.state.keys.plan_pair, KeyUse.ID_TOKEN, algorithm, now=now)
-        changes += await provider.offload(plan)
-    return changes
 
 
 async def list_clients(provider: Provider, actor: str, asked: ListClients) -> dict[str, Any]:
@@ -155,7 +72,7 @@ async def list_clients(provider: Provider, actor: str, asked: ListClients) -> di
 async def rotate_secret(provider: Provider, actor: str, asked: RotateSecret) -> dict[str, Any]:
     """A new secret for a client; the ones before end now, or after `overlap`."""
     client = await load_client(provider, asked.client_id)
-    if client.authentication in (AuthenticationMethod.PRIVATE_KEY_JWT, AuthenticationMethod.NONE):
+    if client.authentication not in SECRET_METHODS:
         raise invalid(f"client_id: a client of {client.authentication} has no secret")
     if not 0 <= asked.overlap <= LONGEST_OVERLAP:
         raise invalid(f"overlap: must be 0 to {LONGEST_OVERLAP} seconds")
@@ -200,6 +117,23 @@ async def enable_client(provider: Provider, actor: str, asked: NamedClient) -> d
     return await _set_enabled(provider, actor, asked.client_id, enabled=True)
 
 
+async def remove_client(provider: Provider, actor: str, asked: NamedClient) -> dict[str, Any]:
+    """Forget a client, and its registration where it registered itself: row and fact in one commit.
+    Then what people allowed it to hold on ends, too."""
+    client = await load_client(provider, asked.client_id)
+    now = int(provider.clock.now())
+    changes = [
+        *plan_client_end(client, now=now),
+        _event(now, actor, "client.remove", client.client_id),
+    ]
+    registration = await provider.store.find(Registration, client.client_id)
+    if registration is not None:
+        changes.append(Drop(registration))
+    await provider.store.commit(changes)
+    await end_grants(provider, "client_id", client.client_id, ends=lambda _: True)
+    return {"client": describe_client(client)}
+
+
 async def _set_enabled(
     provider: Provider, actor: str, client_id: str, *, enabled: bool
 ) -> dict[str, Any]:
@@ -233,40 +167,6 @@ def describe_client(client: Client) -> dict[str, Any]:
     described: dict[str, Any] = msgspec.to_builtins(client)
     described["secrets"] = len(client.secrets)
     return described
-
-
-def _make_grant(provider: Provider, wanted: GrantWanted, now_ms: int) -> StandingGrant:
-    resource: Resource | None = provider.state.resources.get(wanted.resource)
-    if resource is None:
-        raise not_found("resource", wanted.resource)
-    unknown = [scope for scope in wanted.scopes if scope not in resource.scopes]
-    if unknown or not wanted.scopes:
-        raise invalid(
-            f"grants: the scopes at {wanted.resource} must be of {', '.join(resource.scopes)}"
-        )
-    scopes = tuple(dict.fromkeys(wanted.scopes))
-    return StandingGrant(grant_id=new_id(now_ms), resource=wanted.resource, scopes=scopes)
-
-
-def check_client_id(parameter: str, client_id: str) -> None:
-    """Raises `OperationRefused` unless `client_id` is one that a client of ours can have."""
-    # RFC 6749 Appendix A.1: printable ASCII; a colon would not survive Basic authentication.
-    if not 1 <= len(client_id) <= 128 or not all("!" <= c <= "~" for c in client_id):
-        raise invalid(f"{parameter}: must be 1 to 128 printable ASCII characters without spaces")
-    if any(character in client_id for character in ':"\\/?#%'):
-        raise invalid(f'{parameter}: must have none of : " \\ / ? # %')
-
-
-def _check_jwks(jwks: dict[str, Any] | None) -> None:
-    if jwks is None:
-        raise invalid("jwks: a private_key_jwt client needs a JWK Set of its public keys")
-    try:
-        keys = KeySet.parse(jwks)
-    except InvalidKey as error:
-        raise invalid("jwks: not a JWK Set") from error
-    if keys.skipped or not len(keys):
-        reasons = ", ".join(sorted({skipped.reason for skipped in keys.skipped})) or "no key"
-        raise OperationRefused(400, "Unusable key", f"jwks: a key cannot be used: {reasons}")
 
 
 def _event(now: int, actor: str, action: str, client_id: str) -> AuditEvent:

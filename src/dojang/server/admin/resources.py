@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from dojang.oauth.scopes import check_scope_name
 from dojang.oauth.urls import parse_url
-from dojang.server.admin.clients import check_client_id
+from dojang.server.admin.client_plans import check_client_id
 from dojang.server.admin.errors import conflict, invalid
 from dojang.server.lifetimes import LONGEST_ACCESS_TOKEN, SHORTEST_ACCESS_TOKEN
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat

@@ -17,7 +17,7 @@ from dojang.server.ending import (
     plan_grant_end,
     plan_session_end,
 )
-from dojang.server.epochs import SIGNED_IN
+from dojang.server.epochs import REVOCABLE
 from dojang.server.kept_accounts import KeptAccounts
 from dojang.server.model import AuditEvent
 from dojang.server.people import Grant, Session
@@ -121,7 +121,7 @@ async def revoke_everything(
     provider: Provider, actor: str, asked: RevokeEverything
 ) -> dict[str, Any]:
     """Revoke every token that this server has issued so far; everybody signs in again."""
-    ended = [DropAll(kind) for kind in SIGNED_IN]
+    ended = [DropAll(kind) for kind in REVOCABLE]
     return await _append(provider, actor, FactKind.EVERYTHING, provider.issuer, *ended)
 
 

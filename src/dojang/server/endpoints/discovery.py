@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 def metadata(provider: Provider, request: Request) -> Response:
     """The discovery document."""
-    return _find_document(provider.issuer).answer(request)
+    registers = provider.registration is not None
+    return _find_document(provider.issuer, registers=registers).answer(request)
 
 
 @cache
-def _find_document(issuer: str) -> CacheableDocument:
-    return CacheableDocument(json_object.dump(build_server_metadata(issuer)))
+def _find_document(issuer: str, *, registers: bool) -> CacheableDocument:
+    return CacheableDocument(json_object.dump(build_server_metadata(issuer, registers=registers)))
 
 
 async def jwks(provider: Provider, request: Request) -> Response:

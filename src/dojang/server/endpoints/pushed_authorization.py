@@ -14,6 +14,7 @@ from dojang.server.people import PushedRequest
 from dojang.server.ports import Put
 from dojang.server.pushed_requests import KEPT, LIFETIME, identify, make_request_uri
 from dojang.server.refusals import refusing
+from dojang.server.request_objects import open_request_object
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -30,14 +31,19 @@ async def push_authorization(provider: Provider, request: Request) -> Response:
         raise OAuthError(
             ErrorCode.INVALID_REQUEST, "A pushed request has no request_uri.", reason="request_uri"
         )
-    parameters = {name: value for name, value in form.items() if name in PARAMETERS}
-    parameters["client_id"] = client.client_id
-    check_authorization(provider, await find_target(provider, parameters, pushed=True))
+    given = {**form, "client_id": client.client_id}
+    opened = await open_request_object(provider, given, now=now)
+    parameters = {name: value for name, value in (opened or given).items() if name in PARAMETERS}
+    signed = opened is not None
+    check_authorization(
+        provider, await find_target(provider, parameters, pushed=True, signed=signed)
+    )
     request_uri = make_request_uri()
     pushed = PushedRequest(
         request_id=identify(request_uri),
         client_id=client.client_id,
         parameters=parameters,
+        signed=signed,
         expires_at=now + KEPT,
     )
     await provider.store.commit([Put(pushed)])

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from dojang.jose import json_object
 from dojang.jose.jws import CompactSigner
 from dojang.jose.jwt import sign_jwt
 from dojang.oauth.authorization import OPENID
 from dojang.oauth.claims import limit_claims, select_claims
 from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
 from dojang.oauth.http import NO_STORE, Request, Response, build_json, parse_form
+from dojang.server.encrypting import find_encryptor
 from dojang.server.live_grants import find_live_grant
 from dojang.server.live_tokens import LiveToken, find_live_token
 from dojang.server.refusals import refusing
@@ -44,21 +46,29 @@ async def userinfo(provider: Provider, request: Request) -> Response:
     scopes = [scope for scope in live.claims.scope.split(" ") if scope in allowed]
     asked = limit_claims(grant.claims, allowed).get("userinfo", {})
     claims = {**select_claims(profile.claims, scopes, asked), "sub": live.claims.sub}
-    signed_with = sign_in.userinfo_algorithm if sign_in else None
-    if signed_with is None:
+    if client is None or sign_in is None:
         return build_json(200, claims)
-    return _sign(provider, live, claims, signed_with, now=now)
+    encryptor = await find_encryptor(provider, client, sign_in.userinfo_encryption)
+    signed_with = sign_in.userinfo_algorithm
+    if signed_with is None and encryptor is None:
+        return build_json(200, claims)
+    said = json_object.dump(claims)
+    if signed_with is not None:
+        said = _sign(provider, live, claims, signed_with, now=now)
+    if encryptor is not None:
+        said = encryptor.encrypt(said, is_jwt=signed_with is not None).encode()
+    return Response(200, (_JWT, *NO_STORE), said)
 
 
 def _sign(
     provider: Provider, live: LiveToken, claims: dict[str, object], algorithm: str, *, now: int
-) -> Response:
+) -> bytes:
     key = provider.state.keys.at(now).id_token_signers.get(algorithm)
     if key is None:
         raise Unavailable("the signing key")
     said = {**claims, "iss": provider.issuer, "aud": live.claims.client_id}
     signer = CompactSigner(key, typ="JWT")  # no id_token has a type
-    return Response(200, (_JWT, *NO_STORE), sign_jwt(said, signer).encode())
+    return sign_jwt(said, signer).encode()
 
 
 def _find_token(request: Request) -> str:

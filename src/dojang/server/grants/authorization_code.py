@@ -12,7 +12,12 @@ from dojang.oauth.token import TokenRequest
 from dojang.server.authentication import AuthenticatedClient
 from dojang.server.ending import end_grant
 from dojang.server.handles import CODE, parse_handle
-from dojang.server.issuing import find_sign_in, find_target, issue_for_grant
+from dojang.server.issuing import (
+    find_id_token_encryptor,
+    find_sign_in,
+    find_target,
+    issue_for_grant,
+)
 from dojang.server.live_grants import find_live_grant
 from dojang.server.model import AuditEvent, Position, RefreshRule
 from dojang.server.people import Code
@@ -50,6 +55,7 @@ async def grant_authorization_code(
         target,
         profile,
         nonce=code.nonce,
+        encryptor=await find_id_token_encryptor(provider, client.client, grant),
         position=position,
         now=now,
     )

@@ -12,7 +12,13 @@ from dojang.oauth.token import TokenRequest
 from dojang.server.authentication import AuthenticatedClient
 from dojang.server.ending import end_grant
 from dojang.server.handles import REFRESH_TOKEN, Handle, parse_handle
-from dojang.server.issuing import Target, find_sign_in, find_target, issue_for_grant
+from dojang.server.issuing import (
+    Target,
+    find_id_token_encryptor,
+    find_sign_in,
+    find_target,
+    issue_for_grant,
+)
 from dojang.server.live_grants import find_live_grant
 from dojang.server.model import AuditEvent, Position, RefreshRule, SignIn
 from dojang.server.people import Grant, RefreshToken
@@ -60,6 +66,7 @@ async def grant_refresh_token(
         target,
         live.profile,
         nonce=None,
+        encryptor=await find_id_token_encryptor(provider, client.client, live.grant),
         position=position,
         now=now,
     )
