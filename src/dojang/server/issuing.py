@@ -65,6 +65,8 @@ def find_target(provider: Provider, grant: Grant, sign_in: SignIn, named: str | 
     if resource is None:
         raise _bad_target("The resource is gone.", "resource_gone")
     scopes = tuple(scope for scope in granted if scope in allowed and scope in resource.scopes)
+    if granted and not scopes:
+        raise _bad_target("The client has no scope left at this resource.", "no_scope_left")
     return Target(resource=resource, scopes=scopes)
 
 

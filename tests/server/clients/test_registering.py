@@ -50,6 +50,7 @@ def test_a_client_registers_and_is_told_everything(registry: Registry) -> None:
         "require_signed_request_object": False,
         "require_auth_time": False,
         "backchannel_logout_session_required": False,
+        "frontchannel_logout_session_required": False,
         "client_id_issued_at": 1_800_000_000,
         "client_secret_expires_at": 0,
         "registration_client_uri": f"https://issuer.test/register/{client_id}",
