@@ -9,7 +9,7 @@ import pytest
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.administration import OperationRefused
 from dojang.testing import Issuer, SettableClock
-from tests.server.clients.registering import ORDERS
+from tests.server.clients.registering import ORDERS, perform
 from tests.server.front_door import NOW, refusal
 from tests.server.people.world import World, read_claims
 
@@ -32,22 +32,22 @@ def test_a_scope_that_is_removed_is_taken_from_every_client(issuer: Issuer) -> N
     dead = issuer.token(scopes=["write"], audience=ORDERS, client_id="shop")
     kept = issuer.token(scopes=["pay"], audience=PAYMENTS, client_id="shop")
     reader = issuer.token(scopes=["read"], audience=ORDERS, client_id="reader")
-    answer = issuer.perform("resource.update", identifier=ORDERS, scopes=["read"])
+    answer = perform(issuer, "resource.update", identifier=ORDERS, scopes=["read"])
     assert answer["changed"] == ["scopes"]
     assert [each["kind"] for each in answer["revoked"]] == [FactKind.GRANT]
     assert not issuer.introspect(dead, audience=ORDERS)["active"]
     assert issuer.introspect(kept, audience=PAYMENTS)["active"]
     assert issuer.introspect(reader, audience=ORDERS)["active"]
-    shop = issuer.perform("client.show", client_id="shop")["client"]
+    shop = perform(issuer, "client.show", client_id="shop")["client"]
     assert [each["scopes"] for each in shop["grants"]] == [["read"], ["pay"]]
-    issuer.perform("resource.update", identifier=ORDERS, scopes=["read", "write"])
-    assert issuer.perform("client.show", client_id="shop")["client"] == shop  # it comes not again
+    perform(issuer, "resource.update", identifier=ORDERS, scopes=["read", "write"])
+    assert perform(issuer, "client.show", client_id="shop")["client"] == shop  # it comes not again
 
 
 @pytest.mark.proves("C64", "K6")
 def test_what_people_allowed_ends_with_the_scope(world: World) -> None:
     tokens = world.get_tokens(scope="openid offline_access orders:read")
-    answer = world.perform("resource.update", identifier=ORDERS, scopes=["orders:write"])
+    answer = perform(world.issuer, "resource.update", identifier=ORDERS, scopes=["orders:write"])
     assert answer["revoked"] == [{"kind": FactKind.CLIENT, "identifier": "app"}]
     assert not world.introspect(tokens["access_token"])["active"]
     assert refusal(world.refresh(tokens["refresh_token"])) == (400, "invalid_target")
@@ -55,7 +55,8 @@ def test_what_people_allowed_ends_with_the_scope(world: World) -> None:
 
 def test_tokens_of_before_stay_as_they_are(issuer: Issuer) -> None:
     before = issuer.token(scopes=["read"], audience=ORDERS, client_id="shop")
-    issuer.perform(
+    perform(
+        issuer,
         "resource.update",
         identifier=ORDERS,
         algorithm="RS256",
@@ -65,7 +66,7 @@ def test_tokens_of_before_stay_as_they_are(issuer: Issuer) -> None:
     after = issuer.token(scopes=["read"], audience=ORDERS, client_id="shop")
     assert read_claims(after)["exp"] == NOW + 60
     assert all(issuer.introspect(token, audience=ORDERS)["active"] for token in (before, after))
-    issuer.perform("resource.update", identifier=ORDERS, token_format="opaque")
+    perform(issuer, "resource.update", identifier=ORDERS, token_format="opaque")
     opaque = issuer.token(scopes=["read"], audience=ORDERS, client_id="shop")
     assert opaque.startswith("dojang_at_")
     assert all(issuer.introspect(token, audience=ORDERS)["active"] for token in (before, opaque))
@@ -74,13 +75,13 @@ def test_tokens_of_before_stay_as_they_are(issuer: Issuer) -> None:
 @pytest.mark.proves("K6")
 def test_who_asks_no_more_keeps_nothing_of_what_it_exchanged(issuer: Issuer) -> None:
     rule = {"resource": PAYMENTS, "scopes": ["pay"], "needs": ["read"]}
-    issuer.perform("client.update", client_id="gateway", exchanges=[rule])
+    perform(issuer, "client.update", client_id="gateway", exchanges=[rule])
     subject = issuer.token(scopes=["read"], audience=ORDERS, client_id="shop")
     exchanged = issuer.exchange(subject, audience=PAYMENTS, client_id="gateway")
     assert issuer.introspect(exchanged, audience=PAYMENTS)["active"]
-    issuer.perform("resource.update", identifier=ORDERS, introspectors=[])
+    perform(issuer, "resource.update", identifier=ORDERS, introspectors=[])
     assert not issuer.introspect(exchanged, audience=PAYMENTS)["active"]
-    assert issuer.perform("resource.show", identifier=ORDERS)["resource"]["introspectors"] == []
+    assert perform(issuer, "resource.show", identifier=ORDERS)["resource"]["introspectors"] == []
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,6 @@ def test_what_cannot_be_is_refused(
     issuer: Issuer, asked: dict[str, Any], status: int, what: str
 ) -> None:
     with pytest.raises(OperationRefused) as raised:
-        issuer.perform("resource.update", **{"identifier": ORDERS, **asked})
+        perform(issuer, "resource.update", **{"identifier": ORDERS, **asked})
     assert raised.value.status == status
     assert what in raised.value.detail

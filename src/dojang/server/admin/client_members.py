@@ -80,13 +80,13 @@ def merge(*parts: Mapping[str, Any]) -> AddClient:
     of `sign_in`. Raises `OperationRefused`."""
     whole: dict[str, Any] = {}
     for part in parts:
-        before = whole.get("sign_in")
+        before, said = whole.get("sign_in"), part.get("sign_in")
         for name, value in part.items():
             whole[name] = value
             if value is not None and name in INSTEAD and INSTEAD[name] not in part:
                 whole.pop(INSTEAD[name], None)
-        if before and part.get("sign_in"):
-            whole["sign_in"] = {**before, **part["sign_in"]}
+        if before is not None and said is not None:
+            whole["sign_in"] = {**before, **said}
     if whole.get("sign_in") is not None:
         whole["sign_in"] = _drop_nulls(whole["sign_in"])
     try:
