@@ -84,6 +84,26 @@ def test_who_asks_no_more_keeps_nothing_of_what_it_exchanged(issuer: Issuer) -> 
     assert perform(issuer, "resource.show", identifier=ORDERS)["resource"]["introspectors"] == []
 
 
+@pytest.mark.proves("K6")
+def test_a_rule_for_an_exchange_loses_the_scope(issuer: Issuer) -> None:
+    rules = [
+        {"resource": ORDERS, "scopes": ["read", "write"], "needs": ["pay"]},
+        {"resource": ORDERS, "scopes": ["write"], "needs": ["refund"]},
+    ]
+    client = perform(issuer, "client.update", client_id="gateway", exchanges=rules)["client"]
+    answer = perform(issuer, "resource.update", identifier=ORDERS, scopes=["read"])
+    grant_id = client["exchanges"][0]["grant_id"]
+    assert {"kind": FactKind.GRANT, "identifier": grant_id} in answer["revoked"]
+    later = perform(issuer, "client.show", client_id="gateway")["client"]["exchanges"]
+    assert later == [
+        {
+            "grant_id": grant_id,
+            "resource": ORDERS,
+            "rules": [{"needs": ["pay"], "gives": ["read"]}],
+        }
+    ]
+
+
 @pytest.mark.parametrize(
     "asked, status, what",
     [

@@ -3,7 +3,7 @@ away from every client, with the tokens that carry it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, replace
@@ -25,7 +25,7 @@ from dojang.server.ports import Change, PutClient, PutResource
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
 
-PAGE = 1000  # clients read at once
+PAGE: Final = 1000  # clients read at once
 
 
 class UpdateResource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
