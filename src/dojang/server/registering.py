@@ -19,14 +19,16 @@ from dojang.oauth.registration import (
 )
 from dojang.server.admin.client_plans import PlannedClient, plan_client, plan_replacement
 from dojang.server.admin.errors import OperationRefused
+from dojang.server.admin.exchanges import describe_exchanges
 from dojang.server.ending import end_grants, plan_client_end
 from dojang.server.handles import REGISTRATION, REGISTRATION_TOKEN, new_secret, parse_handle
 from dojang.server.model import AuditEvent, Client
 from dojang.server.paths import CLIENT_CONFIGURATION
 from dojang.server.people import Attempts, Registration, RegistrationToken
 from dojang.server.ports import Change, Conflict, Drop, Put, PutClient
-from dojang.server.registered_metadata import build_wanted, check_redirect_uris, find_sector
+from dojang.server.registered_metadata import build_wanted
 from dojang.server.registration_policy import RegistrationPolicy
+from dojang.server.understood_metadata import check_redirect_uris, find_sector
 from dojang.trust.client_auth import is_secret
 
 if TYPE_CHECKING:
@@ -128,7 +130,7 @@ async def register(
                 *spending,
                 PutClient(planned.client),
                 Put(registration),
-                *planned.keys,
+                *planned.besides,
                 event,
             ]
             try:
@@ -202,14 +204,15 @@ async def change(
             now_ms = int(provider.clock.now() * 1000)
             client, registration, token = await find_registered(provider, client_id, shown)
             wanted, said = build_wanted(provider, policy, metadata, sector)
-            planned = await _plan(plan_replacement(provider, client, wanted, now_ms=now_ms))
+            kept = replace(wanted, exchanges=describe_exchanges(client))  # the operator's to say
+            planned = await _plan(plan_replacement(provider, client, kept, now_ms=now_ms))
             later = replace(
                 registration, metadata=build_metadata(said), version=registration.version + 1
             )
             event = _describe_event(client_id, "client.change_registration", now_ms // 1000)
             try:
                 await provider.store.commit(
-                    [PutClient(planned.client), Put(later), *planned.keys, event]
+                    [PutClient(planned.client), Put(later), *planned.besides, event]
                 )
             except Conflict:
                 continue
