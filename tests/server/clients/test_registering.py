@@ -371,6 +371,20 @@ def test_what_lies_at_the_sector_names_every_redirect_uri(registry: Registry) ->
 
 
 @pytest.mark.proves("C100")
+def test_the_sector_of_another_is_not_had_by_a_scheme_of_ones_own(registry: Registry) -> None:
+    """Whoever has the scheme is answered, whatever host stands in it: the names that `blue.test`
+    knows people by would be theirs too."""
+    blue = registry.register(subject_type="pairwise")
+    thief = registry.register(
+        subject_type="pairwise",
+        application_type="native",
+        redirect_uris=["com.example.thief://blue.test/callback"],
+    )
+    sectors = [registry.describe(each)["sign_in"]["sector"] for each in (blue, thief)]
+    assert sectors == ["blue.test", None]
+
+
+@pytest.mark.proves("C100")
 @pytest.mark.parametrize("policy", [CLOSED, OPEN])
 def test_nobody_has_the_server_fetch_without_end(policy: RegistrationPolicy) -> None:
     registry = Registry(policy)
