@@ -35,7 +35,7 @@ from dojang.server.ports import Change, Drop, Put
 from dojang.server.pushed_requests import find_pushed, plan_use
 from dojang.server.request_objects import open_request_object
 from dojang.server.sessions import find_session
-from dojang.server.signing_in import enter
+from dojang.server.signing_in import check_password, enter
 from dojang.server.vouching import find_interaction_address, take_ticket
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ async def sign_in(
         provider, interaction_id, browser, now=int(provider.clock.now())
     )
     check_form_key(browser, interaction_id, form_key)
-    proven = await provider.accounts.authenticate(username, password, network=browser.network)
+    proven = await check_password(provider, browser, username, password)
     if proven is None:
         return PersonAsked(step=Step.SIGN_IN, interaction=interaction, checked=checked, failed=True)
     return await _enter(provider, browser, interaction, checked, proven)
@@ -281,6 +281,7 @@ async def _advance(
             checked=checked,
             account_id=session.account_id if session and step is Step.CONSENT else None,
         )
+    await _check_subject(provider, provider.subjects.name(session.account_id, client))
     consent = None
     if consented:
         account, userinfo = session.account_id, provider.userinfo_audience
@@ -298,6 +299,15 @@ async def _advance(
         besides=besides,
     )
     return Redirected(target=checked.addressed.target, parameters=parameters)
+
+
+async def _check_subject(provider: Provider, subject: str) -> None:
+    """Nobody goes by the name of a client: to an API their token would be one with which that
+    client acts for itself (RFC 9700 §4.15). Raises `OAuthError`."""
+    if await provider.state.find_client(subject) is not None:
+        raise OAuthError(
+            ErrorCode.ACCESS_DENIED, "The person has the name of a client.", reason="client_subject"
+        )
 
 
 async def _ask_in(

@@ -62,6 +62,18 @@ def test_the_application_says_who_it_is(shop: House) -> None:
     assert "acr" not in claims
 
 
+@pytest.mark.proves("C108")
+@pytest.mark.parametrize("own", [True, False], ids=["the client", "another client"])
+def test_nobody_goes_by_the_name_of_a_client(shop: House, own: bool) -> None:
+    """RFC 9700 §4.15: an application may let people choose their ids. A token about `billing` would
+    be one with which the client `billing` acts for itself."""
+    shop.issuer.add_client("billing", {})
+    page = shop.hong.open(confirm(shop, read_address(shop.arrive()), "app" if own else "billing"))
+    page = shop.hong.press(page, "allow") if page.has_button("allow") else page
+    assert page.answer["error"] == "access_denied"
+    assert "code" not in page.answer
+
+
 @pytest.mark.parametrize(
     "parameters, prompt",
     [({}, None), ({"prompt": "login"}, "login"), ({"max_age": "60"}, "login")],
