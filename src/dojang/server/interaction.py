@@ -142,13 +142,13 @@ async def sign_in(
 async def come_back(
     provider: Provider, interaction_id: str, browser: Browser, *, ticket: str
 ) -> Outcome:
-    """The browser comes from the application's sign-in page. Raises `InteractionOver`, `BadTicket`
-    and `Unavailable`."""
+    """The browser comes from the application's sign-in page, with a ticket that is spent in whatever
+    browser it is shown. Raises `InteractionOver`, `BadTicket` and `Unavailable`."""
+    return_to = find_interaction_address(provider, interaction_id)
+    proven = await take_ticket(provider, ticket, return_to=return_to)
     interaction, checked = await _load(
         provider, interaction_id, browser, now=int(provider.clock.now())
     )
-    return_to = find_interaction_address(provider, interaction_id)
-    proven = await take_ticket(provider, ticket, return_to=return_to)
     outcome = await _enter(provider, browser, interaction, checked, proven)
     if isinstance(outcome, PersonAsked) and outcome.step is Step.SIGN_IN:
         stale = OAuthError(

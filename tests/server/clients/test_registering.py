@@ -50,6 +50,7 @@ def test_a_client_registers_and_is_told_everything(registry: Registry) -> None:
         "require_signed_request_object": False,
         "require_auth_time": False,
         "backchannel_logout_session_required": False,
+        "frontchannel_logout_session_required": False,
         "client_id_issued_at": 1_800_000_000,
         "client_secret_expires_at": 0,
         "registration_client_uri": f"https://issuer.test/register/{client_id}",
@@ -399,6 +400,20 @@ def test_nobody_has_the_server_fetch_without_end(policy: RegistrationPolicy) -> 
     statuses = [registry.manage("PUT", client, change).status for _ in range(3)]
     assert statuses == [200, 503, 503]
     assert len(registry.issuer.web.requests) == 3
+
+
+@pytest.mark.proves("C100")
+def test_nobody_has_one_address_after_the_other_fetched_for_keys(registry: Registry) -> None:
+    """Whoever asks for it with a signature has a key set fetched, at most so often for one address:
+    a client that moves its own all the time would have the server call on anybody."""
+    client = registry.register(jwks_uri="https://blue.test/keys")
+    change = {"client_id": client["client_id"], "redirect_uris": [CALLBACK]}
+    moves = [{**change, "jwks_uri": f"https://other.test/{place}"} for place in range(3)]
+    assert [registry.manage("PUT", client, each).status for each in moves] == [200, 503, 503]
+    stays = [registry.manage("PUT", client, moves[0]).status for _ in range(3)]
+    assert stays == [200, 200, 200]
+    registry.issuer.clock.move(PAUSE)
+    assert registry.manage("PUT", client, moves[1]).status == 200
 
 
 def test_a_sector_that_does_not_answer_is_refused_and_no_oracle(

@@ -112,6 +112,7 @@ def test_a_ticket_is_good_in_the_browser_that_was_sent(shop: House) -> None:
     page = shop.hong.open(victim)
     assert page.status == 400
     assert not shop.hong.cookies.get("__Host-dojang-session")
+    assert thief.open(victim).status == 400  # it is spent, should they read it in the victim's
     asked = read_address(thief.open(f"/interaction/{urlsplit(victim).path.rpartition('/')[2]}"))
     assert asked["return_to"].endswith(urlsplit(victim).path)
 
@@ -134,8 +135,17 @@ def test_a_ticket_is_the_servers(shop: House, change: Any) -> None:
 @pytest.mark.proves("C41")
 def test_a_ticket_opens_the_account_page_of_its_own_browser_alone(shop: House) -> None:
     address = confirm(shop, read_address(shop.hong.open("/account")))
-    assert Visitor(shop.issuer).open(address).status == 403
     assert shop.hong.open(address).has_button("sign_out_everywhere")
+    address = confirm(shop, read_address(Visitor(shop.issuer).open("/account")))
+    assert shop.hong.open(address).status == 403
+
+
+@pytest.mark.proves("C44")
+def test_a_ticket_for_the_account_page_is_spent_in_any_browser(shop: House) -> None:
+    thief = Visitor(shop.issuer)
+    address = confirm(shop, read_address(thief.open("/account")))
+    assert shop.hong.open(address).status == 403
+    assert thief.open(address).status == 400
 
 
 @pytest.mark.proves("C39")
