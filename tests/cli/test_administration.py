@@ -86,8 +86,9 @@ def test_a_client_secret_may_go_to_a_file_that_is_new(served: Installation) -> N
 @BOTH
 @pytest.mark.proves("A5", "C54")
 def test_a_client_is_told_what_it_may_exchange_for(installation: Installation) -> None:
-    installation.must("resource", "add", PAYMENTS, "--scope=pay", "--scope=orders:read")
-    by_rule, by_name = f"{PAYMENTS}=pay for orders:read", f"{PAYMENTS}=orders:read"
+    till = "https://till.example"
+    installation.must("resource", "add", till, "--scope=pay", "--scope=orders:read")
+    by_rule, by_name = f"{till}=pay for orders:read", f"{till}=orders:read"
     options = [f"--exchange={by_rule}", f"--exchange={by_name}"]
     added = installation.must("client", "add", "till", *options)
     (grant,) = added["client"]["exchanges"]
@@ -98,9 +99,12 @@ def test_a_client_is_told_what_it_may_exchange_for(installation: Installation) -
     assert by_rule in installation.run("client", "list").out
     shown = installation.run("client", "set-exchanges", "till", f"--exchange={by_name}")
     assert (shown.code, shown.out.splitlines()[1:]) == (0, [f"  {by_name}"])
+    both = f"{till}=pay,orders:read for pay,orders:read"
+    shown = installation.run("client", "set-exchanges", "till", f"--exchange={both}")
+    assert shown.out.splitlines()[1:] == [f"  {both}"]
     shown = installation.run("client", "set-exchanges", "till")
     assert shown.out.splitlines()[1:] == ["  nothing"]
-    for wrong in (PAYMENTS, f"{PAYMENTS}=", "=pay", f"{PAYMENTS}=pay for ", f"{PAYMENTS}=no"):
+    for wrong in (till, f"{till}=", "=pay", f"{till}=pay for ", f"{till}=no"):
         refused = installation.run("client", "set-exchanges", "till", f"--exchange={wrong}")
         assert refused.code == 2, wrong
 

@@ -359,8 +359,9 @@ def test_a_later_snapshot_takes_the_place_of_a_shared_one(
         apply(sender, facts[first:second])
         view.rebase([AS_IMAGES[form](chunk) for chunk in sender.export().chunks])
         apply(view, facts[third:])
-        # What came since the first snapshot it may hold twice until it settles, and no more.
-        assert len(view) <= len(sender) + len(facts[first:]) or form != "mmap"
+        # Until it settles it may hold twice what came since the first snapshot, and what of that
+        # was few: few facts are never shared, and one may lie in a table of its own by now.
+        assert len(view) <= len(sender) + len(facts[first:]) + min(few, first) or form != "mmap"
         check(view, facts, rev, token)
         view.settle()
         assert len(view) <= len(sender) + len(facts[second:])

@@ -45,8 +45,12 @@ def _split(scopes: str) -> list[str]:
 def describe_exchanges(exchanges: Sequence[Mapping[str, Any]]) -> list[str]:
     """Each rule as it would be given to `--exchange`."""
     return [
-        f"{grant['resource']}={','.join(rule['gives'])}"
-        + ("" if rule["gives"] == rule["needs"] else f"{_FOR}{','.join(rule['needs'])}")
+        f"{grant['resource']}={','.join(rule['gives'])}{_describe_needs(rule)}"
         for grant in exchanges
         for rule in grant["rules"]
     ]
+
+
+def _describe_needs(rule: Mapping[str, Any]) -> str:
+    by_name = rule["gives"] == rule["needs"] and len(rule["needs"]) == 1
+    return "" if by_name else f"{_FOR}{','.join(rule['needs'])}"

@@ -33,7 +33,7 @@ from dojang.server.ids import new_id
 from dojang.server.people import Consent, Interaction, Session
 from dojang.server.ports import Change, Drop, Put
 from dojang.server.pushed_requests import find_pushed, plan_use
-from dojang.server.request_objects import open_request_object
+from dojang.server.request_objects import find_target_beside, open_request_object
 from dojang.server.sessions import find_session
 from dojang.server.signing_in import check_password, enter
 from dojang.server.vouching import find_interaction_address, take_ticket
@@ -83,7 +83,10 @@ async def begin_authorization(
     if pushed is not None:
         parameters, signed = pushed.parameters, pushed.signed
     else:
-        opened = await open_request_object(provider, parameters, now=int(now))
+        try:
+            opened = await open_request_object(provider, parameters, now=int(now))
+        except OAuthError as error:
+            return _refuse(provider, await find_target_beside(provider, parameters, error), error)
         parameters, signed = opened or parameters, opened is not None
     addressed = await find_target(provider, parameters, pushed=pushed is not None, signed=signed)
     try:

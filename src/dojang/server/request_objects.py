@@ -10,6 +10,7 @@ from dojang.jose.errors import JoseError
 from dojang.jose.jwt import JwtVerifier, SignedClaims
 from dojang.jose.keys import KeySet
 from dojang.oauth.errors import ErrorCode, OAuthError
+from dojang.oauth.redirects import RedirectTarget
 from dojang.oauth.request_object import (
     ALGORITHMS,
     TYPES,
@@ -17,7 +18,7 @@ from dojang.oauth.request_object import (
     read_parameters,
     refuse_request_object,
 )
-from dojang.server.authorizing import find_client_for_people
+from dojang.server.authorizing import find_client_for_people, find_target
 from dojang.server.client_keys import JwkSet, NoClientKeys
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ async def open_request_object(
     """The parameters that the client signed, and nothing else but its client_id; None where it
     signed none. The barrier was reached before.
 
-    Raises `OAuthError`, which is shown and never sent: nothing beside the object says where to.
+    Raises `OAuthError`, which is shown; unless `find_target_beside` says where to send it.
     """
     token = parameters.get(REQUEST)
     if token is None:
@@ -56,3 +57,21 @@ async def open_request_object(
         raise refuse_request_object(f"request_object_{error.reason}") from error
     check_request_object(claims, client_id=client.client_id, issuer=provider.issuer, now=now)
     return {**read_parameters(claims), "client_id": client.client_id}
+
+
+async def find_target_beside(
+    provider: Provider, parameters: Mapping[str, str], error: OAuthError
+) -> RedirectTarget:
+    """Where a client is told that what it signed is not right: at the address that stands beside
+    it, where that is its own and it need not sign at all. Anybody can have an error sent there.
+
+    Raises `error` for every other: it is shown.
+    """
+    if error.code is ErrorCode.INVALID_REQUEST_OBJECT and "redirect_uri" in parameters:
+        try:
+            addressed = await find_target(provider, parameters)
+        except OAuthError:
+            raise error from None
+        if not addressed.sign_in.require_signed_request_object:
+            return addressed.target
+    raise error

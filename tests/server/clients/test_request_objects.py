@@ -234,6 +234,30 @@ def test_the_redirect_uri_inside_is_the_clients(world: Signing) -> None:
 
 
 @pytest.mark.proves("C38")
+def test_a_client_that_need_not_sign_is_told_at_its_own_address(world: Signing) -> None:
+    bad = world.build(exp=1)
+    told = world.ask_signed(bad, redirect_uri=CALLBACK, state="beside")
+    assert isinstance(told, Redirected)
+    assert told.target.uri == CALLBACK
+    assert told.parameters["error"] == "invalid_request_object"
+    assert told.parameters["state"] == "beside"
+    for beside in ({}, {"redirect_uri": "https://evil.test/"}, {"redirect_uri": f"{CALLBACK}/"}):
+        assert world.refuse(bad, **beside)[0] is ErrorCode.INVALID_REQUEST_OBJECT
+    always = Signing(require_signed_request_object=False)
+    always.issuer.add_client(
+        "always",
+        jwks={"keys": [KEY.public_jwk()]},
+        sign_in={
+            "redirect_uris": (CALLBACK,),
+            "id_token_algorithm": "ES256",
+            "require_signed_request_object": True,
+        },
+    )
+    refused = always.refuse(bad, client_id="always", redirect_uri=CALLBACK)
+    assert refused[0] is ErrorCode.INVALID_REQUEST_OBJECT
+
+
+@pytest.mark.proves("C38")
 def test_an_object_of_another_client_is_none_of_this_one(world: Signing) -> None:
     world.issuer.add_client(
         "other",

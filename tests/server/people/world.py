@@ -42,8 +42,15 @@ class World:
     """An issuer with a person (hong), an API, and the client `app`. `orders` are settings of the
     API, others of the client."""
 
-    def __init__(self, *, orders: Mapping[str, Any] | None = None, **settings: Any) -> None:
-        self.issuer: Final[Issuer] = open_issuer()
+    def __init__(
+        self,
+        issuer: Issuer | None = None,
+        /,
+        *,
+        orders: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.issuer: Final[Issuer] = issuer or open_issuer()
         self.issuer.add_resource(ORDERS, ["orders:read", "orders:write"], **(orders or {}))
         self.add_client("app", **settings)
         self.add_user("hong")
