@@ -24,7 +24,7 @@ from dojang.trust.key_sets import find_age
 COOLDOWN: Final = 10.0  # seconds between two attempts at one address
 STALE_LIMIT: Final = 3600.0  # seconds that a set serves while its server gives no better one
 MOST_HELD: Final = 512
-MOST_BYTES_HELD: Final = 4_194_304  # as they came; in memory a document may be twenty times as large
+MOST_BYTES_HELD: Final = 4_194_304  # as they came: in memory it may be twenty times as much
 MOST_KEYS: Final = 64
 MAX_BYTES: Final = 65_536
 TIMEOUT: Final = 4.0
@@ -133,7 +133,6 @@ class ClientKeys:
                 self._make_room()
             held.as_of = now
             held.fresh_until = now + find_age(response.headers)
-
 
     def _make_room(self) -> None:
         """Give up the sets that were not asked for longest, where all are too large together."""

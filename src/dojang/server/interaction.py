@@ -145,8 +145,8 @@ async def sign_in(
 async def come_back(
     provider: Provider, interaction_id: str, browser: Browser, *, ticket: str
 ) -> Outcome:
-    """The browser comes from the application's sign-in page, with a ticket that is spent in whatever
-    browser it is shown. Raises `InteractionOver`, `BadTicket` and `Unavailable`."""
+    """The browser comes from the application's sign-in page, with a ticket that is spent whatever
+    browser shows it. Raises `InteractionOver`, `BadTicket` and `Unavailable`."""
     return_to = find_interaction_address(provider, interaction_id)
     proven = await take_ticket(provider, ticket, return_to=return_to)
     interaction, checked = await _load(
