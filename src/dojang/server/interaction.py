@@ -260,7 +260,7 @@ async def _advance(
             auth_time=session.auth_time,
             acr=session.acr,
         )
-        held = await provider.store.find(Consent, f"{session.account_id} {client.client_id}")
+        held = await _find_consent(provider, session, checked)
     same = session is not None and interaction.session_id in (None, session.session_id)
     at = Situation(
         now=int(now),
@@ -302,6 +302,17 @@ async def _advance(
         besides=besides,
     )
     return Redirected(target=checked.addressed.target, parameters=parameters)
+
+
+async def _find_consent(
+    provider: Provider, session: Session, checked: CheckedAuthorization
+) -> Consent | None:
+    """What the person allowed the client before; nothing of it where they knew it as another."""
+    addressed = checked.addressed
+    held = await provider.store.find(Consent, f"{session.account_id} {addressed.client.client_id}")
+    if held is None or held.given_at > addressed.sign_in.shown_since:
+        return held
+    return replace(held, scopes={})
 
 
 async def _check_subject(provider: Provider, subject: str) -> None:
