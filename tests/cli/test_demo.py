@@ -69,9 +69,32 @@ def test_the_strategies_differ_as_they_say(told: Any) -> None:
         assert found["hybrid"].slipped_through == 0
         assert all(each.accepted_before > 0 for each in revocation.strategies)
     assert report.restart is not None
-    assert report.restart.revoked_tokens_tried == 4
+    assert report.restart.revoked_tokens_tried == 5
     assert report.restart.came_back == 0
     assert {each.strategy for each in report.speed} == set(STRATEGIES)
+
+
+@pytest.mark.proves("A2", "A3", "A4", "V1", "V2", "V3")
+def test_what_a_person_allowed_ends_with_the_withdrawal(told: Any) -> None:
+    run, _ = told
+    person = msgspec.json.decode(run.stdout, type=Report).person
+    assert person is not None
+    assert person.orders_saw is not None
+    assert person.payments_saw is not None
+    assert person.claims["name"] == "홍길동"
+    assert person.orders_saw.subject == person.payments_saw.subject == person.claims["sub"]
+    assert person.orders_saw.scope == "orders:read orders:write"
+    assert person.payments_saw.scope == "payments:charge"
+    assert person.payments_saw.actors == ["orders", "app"]
+    for service in (person.orders, person.payments):
+        found = {each.strategy: each for each in service}
+        assert set(found) == {"local", "introspection", "hybrid_pushed"}
+        assert all(each.accepted_before > 0 for each in service)
+        assert found["introspection"].slipped_through == 0
+        assert found["hybrid_pushed"].first_refusal_s is not None
+        assert found["local"].first_refusal_s is None
+        assert found["local"].refused_at_expiry_s is not None
+    assert person.refresh_error == "invalid_grant"
 
 
 @pytest.mark.proves("O2")

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(as_json: JsonOption = False) -> int:
-    """Watch the main job: a server, two services, and tokens taken back under load.
+    """Watch the main job: a server, two services, a person, and tokens taken back under load.
 
     Takes under a minute and leaves nothing behind.
     """

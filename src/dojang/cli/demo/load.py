@@ -24,6 +24,17 @@ class Sample(NamedTuple):
     status: int
 
 
+class Door(NamedTuple):
+    """Where requests go, by strategy: that is a part of the path."""
+
+    port: int
+    path: str
+    method: str = "GET"
+
+    def find_path(self, strategy: Strategy) -> str:
+        return self.path.replace("{strategy}", strategy)
+
+
 class Caller:
     """One client with one connection."""
 
@@ -32,7 +43,7 @@ class Caller:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, method: str, path: str, token: str) -> tuple[int, bytes]:
-        """Status and body; status 0 where no answer came."""
+        """Status and body; status 0 where no answer came. Without a token none is shown."""
         try:
             async with asyncio.timeout(_TIMEOUT):
                 return await self._ask(method, path, token)
@@ -44,9 +55,10 @@ class Caller:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
+        shown = f"Authorization: Bearer {token}\r\n" if token else ""
         writer.write(
             f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n"
-            f"Authorization: Bearer {token}\r\n\r\n".encode("ascii")
+            f"{shown}\r\n".encode("ascii")
         )
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         _, _, length = head.partition(b"content-length:")
@@ -63,12 +75,12 @@ class Load:
     """Callers at work. `samples` grows while they are; `accepted` counts by strategy; `token` is
     the one of their next requests."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, door: Door) -> None:
         self.samples: list[Sample] = []
         self.accepted: dict[Strategy, int] = {}
         self.token = ""
         self._last: dict[Strategy, Sample] = {}
-        self._port = port
+        self._door = door
 
     @asynccontextmanager
     async def run(
@@ -93,11 +105,12 @@ class Load:
                     await task
 
     async def _work(self, strategy: Strategy, pause: float) -> None:
-        caller = Caller(self._port)
+        door = self._door
+        caller, path = Caller(door.port), door.find_path(strategy)
         try:
             while True:
                 sent_at = time.perf_counter()
-                status, _ = await caller.ask("GET", f"/{strategy}/orders", self.token)
+                status, _ = await caller.ask(door.method, path, self.token)
                 sample = Sample(strategy, sent_at, time.perf_counter(), status)
                 self.samples.append(sample)
                 self._last[strategy] = sample

@@ -49,7 +49,7 @@ class MachineToMachine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Rotated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Act 2: what one strategy answered to good tokens, of the old key and the new."""
+    """Act 3: what one strategy answered to good tokens, of the old key and the new."""
 
     strategy: Strategy
     accepted: int
@@ -57,8 +57,8 @@ class Rotated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Rotation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Act 2: `rotations` of the signing key under load; `took_over_after_s` is the longest that a
-    new key waited for all followers to hold it."""
+    """Act 3: `rotations` of the signing key under load; `took_over_after_s` is the longest it
+    took from the order until the new key signed, which it does when all followers hold it."""
 
     rotations: int
     took_over_after_s: float
@@ -69,7 +69,7 @@ class Takeback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One revocation under one strategy. `accepted_before` and `slipped_through` count requests
     sent before and after the revocation was accepted; `first_refusal_s` is from its acceptance to
     the first refusal, null where there was none while the load ran; `refused_at_expiry_s` is when
-    a strategy that cannot see it refused at last, because the token expired."""
+    a strategy that cannot see it refused at last: the token had expired and the leeway was over."""
 
     strategy: Strategy
     accepted_before: int
@@ -80,14 +80,39 @@ class Takeback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Revocation(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Act 3: one revocation under load."""
+    """Act 4: one revocation under load."""
 
     kind: Literal["token", "client", "key"]
     strategies: list[Takeback]
 
 
+class Sight(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a service knew of a token that it accepted: whom it is about, whom it is for, who calls,
+    who acts for whom (latest first), and what may be done."""
+
+    subject: str
+    audience: str
+    client: str
+    actors: list[str]
+    scope: str
+
+
+class Person(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Act 2: a person signed in to an app. `claims` are of the id_token; `orders_saw` is the app's
+    token, `payments_saw` the one that orders exchanged it for. `orders` and `payments` say what
+    either service made of those after the person withdrew the app, and `refresh_error` what the
+    server said to the app's refresh token."""
+
+    claims: dict[str, str] = field(default_factory=dict)
+    orders_saw: Sight | None = None
+    payments_saw: Sight | None = None
+    orders: list[Takeback] = field(default_factory=list)
+    payments: list[Takeback] = field(default_factory=list)
+    refresh_error: str | None = None
+
+
 class Outage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Act 4: what one strategy answered to a good token while the server was dead."""
+    """Act 5: what one strategy answered to a good token while the server was dead."""
 
     strategy: Strategy
     accepted: int
@@ -97,7 +122,7 @@ class Outage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Restart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Act 4: after SIGKILL. `ready_after_s`: from the start of the new process to its first
+    """Act 5: after SIGKILL. `ready_after_s`: from the start of the new process to its first
     answer; `came_back`: revoked tokens that were accepted again."""
 
     down_s: float
@@ -124,6 +149,7 @@ class Report(Struct, kw_only=True, forbid_unknown_fields=True):
     ok: bool = False
     seconds: float = 0.0
     machine_to_machine: MachineToMachine | None = None
+    person: Person | None = None
     rotation: Rotation | None = None
     revocations: list[Revocation] = field(default_factory=list)
     restart: Restart | None = None

@@ -11,7 +11,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from dojang.cli.demo.report import Report, Revocation, Strategy, Takeback
+from dojang.cli.demo.report import Person, Report, Revocation, Sight, Strategy, Takeback
 
 NAMES: dict[Strategy, str] = {
     "local": "local",
@@ -46,7 +46,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """A line of the story."""
-        self._console.print(f"   {text}", markup=False)
+        self._console.print(f"   {text}", markup=False, soft_wrap=True)
 
     def doing(self, text: str) -> None:
         """What goes on right now; it is gone when something else does."""
@@ -59,7 +59,9 @@ class Screen:
         self._console.print(Text.assemble("   ", sign, " ", says), soft_wrap=True)
 
     def show(self, report: Report) -> None:
-        """The table at the end."""
+        """The tables at the end."""
+        if report.person is not None:
+            self._show_person(report.person)
         if report.rotation is not None:
             rotated = [
                 (NAMES[each.strategy], f"{each.accepted:,}", each.refused)
@@ -92,6 +94,33 @@ class Screen:
             f"\n{kept} of {len(report.promises)} promises kept, in {report.seconds:.0f} s."
         )
 
+    def _show_person(self, person: Person) -> None:
+        if person.orders_saw is not None and person.payments_saw is not None:
+            columns = ("", "at orders (the app's)", "at payments (exchanged)")
+            before, after = _list_sight(person.orders_saw), _list_sight(person.payments_saw)
+            rows = [(name, was, after[name]) for name, was in before.items()]
+            title = "The token that acts for the person, before and after the exchange"
+            self._table(title, columns, rows)
+        services = (
+            "strategy",
+            "orders: refused after",
+            "slipped through",
+            "payments: refused after",
+            "slipped through",
+        )
+        found = [
+            (
+                NAMES[orders.strategy],
+                _describe_refusal(orders),
+                f"{orders.slipped_through:,}",
+                _describe_refusal(payments),
+                f"{payments.slipped_through:,}",
+            )
+            for orders, payments in zip(person.orders, person.payments, strict=True)
+        ]
+        if found:
+            self._table("The app withdrawn by the person", services, found)
+
     def _show_revocation(self, revocation: Revocation, report: Report) -> None:
         rows = [
             (
@@ -122,5 +151,15 @@ def _describe_refusal(found: Takeback) -> str:
     if found.first_refusal_s is not None:
         return f"{found.first_refusal_s * 1000:,.0f} ms"
     if found.refused_at_expiry_s is not None:
-        return f"{found.refused_at_expiry_s:.1f} s (expiry)"
+        return f"{found.refused_at_expiry_s:.1f} s (expiry + leeway)"
     return "not seen"
+
+
+def _list_sight(seen: Sight) -> dict[str, str]:
+    return {
+        "about (sub)": seen.subject,
+        "for (aud)": seen.audience,
+        "called by (client_id)": seen.client,
+        "acting (act)": " for ".join(seen.actors) or "nobody else",
+        "may (scope)": seen.scope,
+    }

@@ -6,16 +6,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any, Final
 
 import msgspec
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from msgspec import Struct
 
-from dojang.cli.demo.report import STRATEGIES
-from dojang.client import ClientSecretBasic, TokenSource
-from dojang.fetch import FetchRequest, HttpTransport, ThreadedTransport
+from dojang.cli.demo.report import STRATEGIES, Strategy
+from dojang.client import ClientSecretBasic, Exchange, TokenRefused, TokenSource
+from dojang.fetch import FetchRequest, FetchResponse, HttpTransport, ThreadedTransport
 from dojang.integrations.fastapi import Guard
 from dojang.resource import (
     Expect,
@@ -76,15 +78,107 @@ class _Way:
         )
 
 
+class _Payments:
+    """Payments, as orders calls it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._transport = ThreadedTransport(HttpTransport())
+
+    async def charge(self, token: str, strategy: str) -> FetchResponse:
+        headers = (("Authorization", f"Bearer {token}"),)
+        return await self._transport.send(
+            FetchRequest("POST", f"{self._url}/{strategy}/charges", headers)
+        )
+
+
 def build_orders(settings: ServiceSettings) -> FastAPI:
-    """Orders: one route a strategy, and one that calls payments with a token of its own."""
+    """Orders: one route a strategy, one that calls payments with a token of its own, and those
+    that call payments for whoever called orders."""
     credentials = _load_credentials("orders", settings)
-    keys = RemoteKeys(settings.issuer)
     app = FastAPI()
-    guards = {
+    guards = _build_guards(settings, ORDERS, credentials)
+    payments = _Payments(settings.payments_url)
+
+    def add(name: str, guard: Guard) -> None:
+        @app.get(f"/{name}/orders")
+        async def list_orders(
+            token: VerifiedToken = guard("orders:read"),
+        ) -> dict[str, Any]:
+            return {"orders": 3, "saw": _describe(token)}
+
+    for name, guard in guards.items():
+        add(name, guard)
+
+    source = TokenSource(issuer=settings.issuer, credentials=credentials)
+    own = source.bind(resource=PAYMENTS, scope="payments:charge")
+
+    @app.post("/orders")
+    async def order(
+        token: VerifiedToken = guards["hybrid"]("orders:write"),
+    ) -> Any:
+        answer = await payments.charge(await own.token_async(), "hybrid_pushed")
+        return {"status": answer.status, "answer": msgspec.json.decode(answer.body)}
+
+    exchange = Exchange(issuer=settings.issuer, credentials=credentials)
+    _add_checkouts(app, guards["hybrid_pushed"], exchange, payments)
+    return app
+
+
+def _add_checkouts(app: FastAPI, guard: Guard, exchange: Exchange, payments: _Payments) -> None:
+    """A checkout charges more than once: orders holds the exchanged token as long as that takes."""
+    held: dict[str, str] = {}
+
+    @app.post("/checkouts")
+    async def begin(
+        request: Request,
+        token: VerifiedToken = guard("orders:write"),
+    ) -> Any:
+        called_with = request.headers["authorization"].partition(" ")[2]
+        try:
+            exchanged = await exchange.exchange_async(
+                called_with, audience=PAYMENTS, scope="payments:charge"
+            )
+        except TokenRefused as refused:
+            return JSONResponse({"error": refused.error}, 502)
+        number = token_urlsafe(16)
+        held[number] = exchanged
+        answer = await payments.charge(exchanged, "hybrid_pushed")
+        return {"checkout": number, "answer": msgspec.json.decode(answer.body)}
+
+    @app.post("/checkouts/{number}/{strategy}")
+    async def go_on(number: str, strategy: Strategy) -> Response:
+        if number not in held:
+            return Response(status_code=404)
+        answer = await payments.charge(held[number], strategy)
+        return Response(answer.body, answer.status, media_type="application/json")
+
+
+def build_payments(settings: ServiceSettings) -> FastAPI:
+    """Payments: charges are for who may charge; one route a strategy."""
+    app = FastAPI()
+
+    def add(name: str, guard: Guard) -> None:
+        @app.post(f"/{name}/charges")
+        async def charge(
+            token: VerifiedToken = guard("payments:charge"),
+        ) -> dict[str, Any]:
+            return _describe(token)
+
+    credentials = _load_credentials("payments", settings)
+    for name, guard in _build_guards(settings, PAYMENTS, credentials).items():
+        add(name, guard)
+    return app
+
+
+def _build_guards(
+    settings: ServiceSettings, audience: str, credentials: ClientSecretBasic
+) -> dict[Strategy, Guard]:
+    keys = RemoteKeys(settings.issuer)
+    return {
         name: Guard(
             issuer=settings.issuer,
-            audience=ORDERS,
+            audience=audience,
             algorithms=ALGORITHMS,
             leeway=LEEWAY,
             strategy=_Way(name, credentials, keys),
@@ -92,51 +186,16 @@ def build_orders(settings: ServiceSettings) -> FastAPI:
         for name in STRATEGIES
     }
 
-    def add(name: str, guard: Guard) -> None:
-        @app.get(f"/{name}/orders")
-        async def list_orders(
-            token: VerifiedToken = guard("orders:read"),
-        ) -> dict[str, Any]:
-            return {"orders": 3, "for": token.client_id}
 
-    for name, guard in guards.items():
-        add(name, guard)
-
-    source = TokenSource(issuer=settings.issuer, credentials=credentials)
-    own = source.bind(resource=PAYMENTS, scope="payments:charge")
-    transport = ThreadedTransport(HttpTransport())
-
-    @app.post("/orders")
-    async def order(
-        token: VerifiedToken = guards["hybrid"]("orders:write"),
-    ) -> Any:
-        headers = (("Authorization", f"Bearer {await own.token_async()}"),)
-        answer = await transport.send(
-            FetchRequest("POST", f"{settings.payments_url}/charges", headers)
-        )
-        return {"status": answer.status, "answer": msgspec.json.decode(answer.body)}
-
-    return app
-
-
-def build_payments(settings: ServiceSettings) -> FastAPI:
-    """Payments: charges are for who may charge."""
-    app = FastAPI()
-    guard = Guard(
-        issuer=settings.issuer,
-        audience=PAYMENTS,
-        algorithms=ALGORITHMS,
-        leeway=LEEWAY,
-        strategy=_Way(
-            "hybrid_pushed", _load_credentials("payments", settings), RemoteKeys(settings.issuer)
-        ),
-    )
-
-    @app.post("/charges")
-    async def charge(token: VerifiedToken = guard("payments:charge")) -> dict[str, str]:
-        return {"client": token.client_id, "scope": " ".join(sorted(token.scopes))}
-
-    return app
+def _describe(token: VerifiedToken) -> dict[str, Any]:
+    """What a service knows of who calls: `Sight` of the report."""
+    return {
+        "subject": token.subject,
+        "audience": " ".join(token.audience),
+        "client": token.client_id,
+        "actors": list(token.actors),
+        "scope": " ".join(sorted(token.scopes)),
+    }
 
 
 def _load_credentials(name: str, settings: ServiceSettings) -> ClientSecretBasic:
