@@ -99,9 +99,8 @@ async def find_target(
             state=parameters.get("state"),
         )
     except BadRedirectUri:
-        raise OAuthError(
-            ErrorCode.INVALID_REQUEST, "invalid redirect_uri", reason="redirect_uri"
-        ) from None
+        phrase = "missing redirect_uri" if asked is None else "invalid redirect_uri"
+        raise OAuthError(ErrorCode.INVALID_REQUEST, phrase, reason="redirect_uri") from None
     return Addressed(
         client=client,
         sign_in=sign_in,

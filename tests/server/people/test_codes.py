@@ -159,7 +159,7 @@ def test_the_redirect_uri_is_the_one_of_the_request(world: World) -> None:
         ({"client_id": None}, "invalid client_id"),
         ({"client_id": "é\n"}, "invalid client_id"),
         ({"redirect_uri": "https://evil.test"}, "invalid redirect_uri"),
-        ({"redirect_uri": None}, "invalid redirect_uri"),
+        ({"redirect_uri": None}, "missing redirect_uri"),
     ],
 )
 def test_nobody_is_sent_where_no_client_is(

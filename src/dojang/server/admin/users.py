@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dojang.oauth.claims import STANDARD
+from dojang.oauth.claims import check_claims
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.admin.errors import (
     OperationRefused,
@@ -225,12 +225,10 @@ async def _hash(accounts: KeptAccounts, password: str | None) -> str | None:
 
 
 def _check_claims(claims: dict[str, Any]) -> None:
-    unknown = sorted(set(claims) - STANDARD)
-    if unknown:
-        raise invalid(
-            f"claims: {', '.join(unknown)}: not of OpenID Connect Core §5.1: "
-            f"{', '.join(sorted(STANDARD))}"
-        )
+    try:
+        check_claims(claims)
+    except ValueError as error:
+        raise invalid(f"claims: {error}") from None
     if len(msgspec.json.encode(claims)) > LARGEST_CLAIMS:
         raise invalid(f"claims: at most {LARGEST_CLAIMS} bytes")
 
