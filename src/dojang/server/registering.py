@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
 from dojang.oauth.registration import (
     OF_THE_SERVER,
-    ClientMetadata,
     build_metadata,
     parse_client_metadata,
     refuse_metadata,
@@ -101,7 +100,7 @@ async def register(
         payer = (await find_registration_token(provider, shown, now=_now(provider))).token_id
     metadata = parse_client_metadata(members)
     check_redirect_uris(metadata)
-    await _pace(provider, payer, metadata)
+    await _pace(provider, payer, metadata.sector_identifier_uri)
     sector = await find_sector(provider, metadata)
     for _ in range(ATTEMPTS):
         async with provider.changing:
@@ -141,15 +140,15 @@ async def register(
     raise Unavailable("registration (others register at the same time)")
 
 
-async def _pace(provider: Provider, payer: str, metadata: ClientMetadata) -> None:
+async def _pace(provider: Provider, payer: str, *addresses: str | None) -> None:
     """Fetch for one payer at most once in `PAUSE`, on whichever node: nobody is to have this server
     call on others without end. Raises `Unavailable`."""
-    if metadata.sector_identifier_uri is None:
+    if not any(addresses):
         return
     now = _now(provider)
     key = sha256(f"registration fetches for {payer}".encode()).digest()
     if not await provider.store.consume_once(key, until=now + PAUSE - 1, now=now):
-        raise Unavailable("registration (a sector was fetched just now)", retry_after=PAUSE)
+        raise Unavailable("registration (another address was fetched just now)", retry_after=PAUSE)
 
 
 def _now(provider: Provider) -> int:
@@ -196,7 +195,9 @@ async def change(
     _check_own(registered.client, members, now=_now(provider))
     metadata = parse_client_metadata(members)
     check_redirect_uris(metadata)
-    await _pace(provider, client_id, metadata)
+    moved = metadata.jwks_uri != registered.client.jwks_uri  # anybody may have it fetched anew
+    keys_at = metadata.jwks_uri if moved else None
+    await _pace(provider, client_id, metadata.sector_identifier_uri, keys_at)
     sector = await find_sector(provider, metadata)
     for _ in range(ATTEMPTS):
         async with provider.changing:

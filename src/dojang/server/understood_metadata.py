@@ -91,9 +91,12 @@ async def find_sector(provider: Provider, metadata: ClientMetadata) -> str | Non
 
 
 def _find_host(redirect_uri: str) -> str | None:
-    """None for what every machine has: clients there have nothing in common."""
-    host = urlsplit(redirect_uri).hostname
-    return None if host is None or is_loopback(host) else host
+    """None for what every machine has: clients there have nothing in common. What a private scheme
+    calls its host is nobody's: whoever has the scheme writes it."""
+    parts = urlsplit(redirect_uri)
+    if parts.scheme != "https" or parts.hostname is None or is_loopback(parts.hostname):
+        return None
+    return parts.hostname
 
 
 async def _fetch_sector(provider: Provider, uri: str) -> list[str]:

@@ -18,7 +18,7 @@ from dojang.server.kept_accounts import (
     find_network,
 )
 from dojang.server.passwords import Passwords
-from dojang.server.people import Account
+from dojang.server.people import Account, Consent
 from dojang.testing import SettableClock
 from dojang.testing.inline import run
 from tests.server.front_door import read, refusal
@@ -151,6 +151,12 @@ def test_who_comes_after_somebody_of_the_same_name_is_another(world: World) -> N
     world.perform("user.add", username="hong", password=PASSWORD)
     second = read_claims(world.get_tokens(prompt="login")["id_token"])["sub"]
     assert first != second
+
+
+def test_of_whoever_is_removed_nothing_that_they_allowed_is_kept(world: World) -> None:
+    world.get_tokens()
+    world.perform("user.remove", username="hong")
+    assert run(world.issuer.provider.store.list_all(Consent)) == []
 
 
 @pytest.mark.proves("K6", "A4")

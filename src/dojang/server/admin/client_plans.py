@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -123,12 +124,28 @@ async def plan_replacement(
     later = replace(
         planned.client,
         secrets=kept or planned.client.secrets,
+        sign_in=_find_shown(client, planned.client, now=now_ms // 1000),
         enabled=client.enabled,
         created_at=client.created_at,
         version=client.version + 1,
     )
     ended = plan_losses(client, later, now=now_ms // 1000)
     return PlannedClient(later, None if kept else planned.secret, [*planned.besides, *ended])
+
+
+def _find_shown(before: Client, after: Client, *, now: int) -> SignIn | None:
+    """What it may do for people, who are asked again (C40) where they are now shown another name,
+    or an answer that goes to another host."""
+    was, is_now = before.sign_in, after.sign_in
+    if was is None or is_now is None:
+        return is_now
+    same = before.name == after.name and _find_hosts(is_now) <= _find_hosts(was)
+    return replace(is_now, shown_since=was.shown_since if same else now)
+
+
+def _find_hosts(sign_in: SignIn) -> set[tuple[str, str]]:
+    parts = (urlsplit(uri) for uri in sign_in.redirect_uris)
+    return {(each.scheme, each.netloc) for each in parts}
 
 
 async def _make_keys(provider: Provider, sign_in: SignIn, now: int) -> list[Change]:

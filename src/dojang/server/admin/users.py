@@ -22,8 +22,9 @@ from dojang.server.ending import end_account, plan_fact
 from dojang.server.ids import new_id
 from dojang.server.kept_accounts import KeptAccounts, normalise_name
 from dojang.server.model import AuditEvent
+from dojang.server.owned import load_owned
 from dojang.server.passwords import BadPassword
-from dojang.server.people import Account, SignInName
+from dojang.server.people import Account, Consent, SignInName
 from dojang.server.ports import Drop, Put
 
 if TYPE_CHECKING:
@@ -167,7 +168,9 @@ async def remove_user(provider: Provider, actor: str, asked: NamedUser) -> dict[
     ended = await load_user(provider, asked.username)
     name = await provider.store.find(SignInName, normalise_name(asked.username) or "")
     now = int(provider.clock.now())
+    allowed = load_owned(provider.store, Consent, "account_id", ended.account_id)
     changes = [Drop(ended), *([Drop(name)] if name else [])]
+    changes += [Drop(consent) async for consent in allowed]
     await provider.store.commit([*changes, _event(now, actor, "user.remove", ended)])
     return {"user": describe_user(ended)}
 
