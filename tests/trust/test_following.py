@@ -311,6 +311,7 @@ def test_of_a_stream_of_news_each_answer_takes_several() -> None:
     assert max(pauses) <= 0.01
 
 
+@pytest.mark.proves("C92")
 @pytest.mark.parametrize(
     "rate, interval", [(30, 0.02), (200, 0.02), (500, 0.04), (1000, 0.08), (5000, 0.1)]
 )

@@ -18,7 +18,7 @@ from dojang.trust import marks, revocation_table, revocations, settled_facts
 from dojang.trust.marks import CLAIM_OF, Marks
 from dojang.trust.revocation_shards import Image
 from dojang.trust.revocations import RevocationView
-from dojang.trust.settled_facts import Facts, Settled, settle
+from dojang.trust.settled_facts import Facts, Settled, pack_rev, settle
 
 BEGINNING = Rev(0, 0)
 TAGGER = Tagger(bytes(range(32)))
@@ -96,6 +96,9 @@ def check(view: RevocationView, facts: Sequence[Fact], rev: Rev, token: dict[str
     killers = find_killers(facts, rev, token)
     found = find_killer(view, rev, token)
     assert found in killers if killers else found is None
+    if "jti" in token:
+        alone = find_killer(view, rev, {"jti": token["jti"]})
+        assert view.has_ended(token["jti"], pack_rev(rev)) == (alone is not None)
 
 
 def make_view(count: int, *, kind: FactKind = FactKind.TOKEN, until: int = NOW) -> RevocationView:
