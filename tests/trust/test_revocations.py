@@ -158,6 +158,17 @@ def test_a_fact_kills_what_came_before_it_and_nothing_else(kind: FactKind, few: 
     assert find_killer(view, Rev(1, 4), {}) is None
 
 
+@pytest.mark.proves("K6", "C87")
+def test_a_fact_about_a_token_ends_it_from_the_last_position_before_it() -> None:
+    view = RevocationView(TAGGER)
+    view.reach(Rev(1, 4))
+    view.apply(1, 5, [Record(FactKind.TOKEN, TAGGER.tag(FactKind.TOKEN, "a"), NOW)])
+    before = [pack_rev(Rev(0, 99)), pack_rev(Rev(1, 4))]
+    assert [view.has_ended("a", rev) for rev in before] == [True, True]
+    assert not view.has_ended("a", pack_rev(Rev(1, 5)))  # none is made after its own end
+    assert not view.has_ended("b", before[0])
+
+
 @pytest.mark.parametrize("few", [0, 100])
 @pytest.mark.parametrize("form", ["bytes", "mmap"])
 @pytest.mark.proves("K6", "F15")
