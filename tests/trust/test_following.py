@@ -274,38 +274,56 @@ def test_who_gets_no_answer_asks_more_and_more_seldom() -> None:
     assert min(pauses[8:]) >= 2.5
     assert pace.hold == 0
     assert pace.timeout == 10
-    pace.succeed(hold=0, spent=0.1, news=False)
+    pace.succeed(hold=0, spent=0.1, facts=0)
     assert (pace.failures, pace.hold) == (0, 0.5)
 
 
 @pytest.mark.proves("F6")
 def test_an_issuer_that_does_not_wait_is_not_asked_without_end() -> None:
     pace = Pace()
-    pauses = [pace.succeed(hold=0.5, spent=0.0, news=False) for _ in range(10)]
+    pauses = [pace.succeed(hold=0.5, spent=0.0, facts=0) for _ in range(10)]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 0.5
-    assert pace.succeed(hold=0.5, spent=0.0, news=True) == 0
-    assert pace.succeed(hold=0.5, spent=0.5, news=False) == 0
-    assert 0 < pace.succeed(hold=0.5, spent=0.4, news=False) <= 0.1
+    assert pace.succeed(hold=0.5, spent=0.0, facts=1) == 0
+    assert pace.succeed(hold=0.5, spent=0.5, facts=0) == 0
+    assert 0 < pace.succeed(hold=0.5, spent=0.4, facts=0) <= 0.1
 
 
 @pytest.mark.proves("V3")
 def test_after_news_it_pauses_about_as_long_as_the_issuer_wants() -> None:
     pace = Pace()
-    pauses = [pace.succeed(hold=0.5, spent=0.1, news=True, pause=0.04) for _ in range(40)]
+    pauses = [pace.succeed(hold=0.5, spent=0.1, facts=1, pause=0.04) for _ in range(40)]
     assert all(0.02 <= pause <= 0.06 for pause in pauses)
     assert len(set(pauses)) > 1
-    assert pace.succeed(hold=0.5, spent=0.5, news=False, pause=0.04) == 0
+    assert pace.succeed(hold=0.5, spent=0.5, facts=0, pause=0.04) == 0
 
 
 def test_of_a_stream_of_news_each_answer_takes_several() -> None:
     pace = Pace()
-    pauses = [pace.succeed(hold=0.5, spent=0.004, news=True) for _ in range(30)]
+    pauses = [pace.succeed(hold=0.5, spent=0.004, facts=1) for _ in range(30)]
     assert pauses[:15] == [0] * 15
     assert pauses[15:] == [pytest.approx(0.016)] * 15
-    assert pace.succeed(hold=0.5, spent=0.03, news=True) == 0
-    pace.succeed(hold=0.5, spent=0.5, news=False)
-    assert pace.succeed(hold=0.5, spent=0.004, news=True) == 0
+    assert pace.succeed(hold=0.5, spent=0.03, facts=1) == 0
+    pace.succeed(hold=0.5, spent=0.5, facts=0)
+    assert pace.succeed(hold=0.5, spent=0.004, facts=1) == 0
     pace.need(0.1)
-    pauses = [pace.succeed(hold=0.03, spent=0, news=True) for _ in range(30)]
+    pauses = [pace.succeed(hold=0.03, spent=0, facts=1) for _ in range(30)]
     assert max(pauses) <= 0.01
+
+
+@pytest.mark.proves("C92")
+@pytest.mark.parametrize(
+    "rate, interval", [(30, 0.02), (200, 0.02), (500, 0.04), (1000, 0.08), (5000, 0.1)]
+)
+def test_the_denser_a_stream_of_news_the_more_of_it_an_answer_takes(
+    rate: int, interval: float
+) -> None:
+    pace = Pace()
+    pause, facts = 0.0, 1
+    for _ in range(40):
+        pause = pace.succeed(hold=0.5, spent=0.004, facts=facts)
+        facts = max(1, round(rate * (0.004 + pause)))
+    assert pause + 0.004 == pytest.approx(interval, rel=0.25)
+    pace.need(0.3)
+    assert pace.succeed(hold=0.1, spent=0.004, facts=1000) <= 0.03
+    assert pace.succeed(hold=0.1, spent=0.5, facts=1) == 0

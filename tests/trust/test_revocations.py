@@ -18,7 +18,7 @@ from dojang.trust import marks, revocation_table, revocations, settled_facts
 from dojang.trust.marks import CLAIM_OF, Marks
 from dojang.trust.revocation_shards import Image
 from dojang.trust.revocations import RevocationView
-from dojang.trust.settled_facts import Facts, Settled, settle
+from dojang.trust.settled_facts import Facts, Settled, pack_rev, settle
 
 BEGINNING = Rev(0, 0)
 TAGGER = Tagger(bytes(range(32)))
@@ -96,6 +96,9 @@ def check(view: RevocationView, facts: Sequence[Fact], rev: Rev, token: dict[str
     killers = find_killers(facts, rev, token)
     found = find_killer(view, rev, token)
     assert found in killers if killers else found is None
+    if "jti" in token:
+        alone = find_killer(view, rev, {"jti": token["jti"]})
+        assert view.has_ended(token["jti"], pack_rev(rev)) == (alone is not None)
 
 
 def make_view(count: int, *, kind: FactKind = FactKind.TOKEN, until: int = NOW) -> RevocationView:
@@ -153,6 +156,17 @@ def test_a_fact_kills_what_came_before_it_and_nothing_else(kind: FactKind, few: 
     assert [find_killer(view, rev, name) for rev in revs] == expected
     assert find_killer(view, Rev(1, 4), {CLAIM_OF[kind]: "b"}) is None
     assert find_killer(view, Rev(1, 4), {}) is None
+
+
+@pytest.mark.proves("K6", "C87")
+def test_a_fact_about_a_token_ends_it_from_the_last_position_before_it() -> None:
+    view = RevocationView(TAGGER)
+    view.reach(Rev(1, 4))
+    view.apply(1, 5, [Record(FactKind.TOKEN, TAGGER.tag(FactKind.TOKEN, "a"), NOW)])
+    before = [pack_rev(Rev(0, 99)), pack_rev(Rev(1, 4))]
+    assert [view.has_ended("a", rev) for rev in before] == [True, True]
+    assert not view.has_ended("a", pack_rev(Rev(1, 5)))  # none is made after its own end
+    assert not view.has_ended("b", before[0])
 
 
 @pytest.mark.parametrize("few", [0, 100])

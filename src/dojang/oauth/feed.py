@@ -13,6 +13,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
+from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from dojang.jose import base64url, json_object
@@ -45,6 +46,8 @@ _CODES: Final[Mapping[FactKind, int]] = {
     FactKind.EVERYTHING: 7,
 }
 _KINDS: Final = {code: kind for kind, code in _CODES.items()}
+_iterate_records: Final = Struct(f">B{TAG_BYTES}sI").iter_unpack
+_new: Final = tuple.__new__  # of a named tuple, in half the time
 
 
 class InvalidFeed(Exception):
@@ -157,15 +160,15 @@ def unpack_records(packed: bytes) -> tuple[Record, ...]:
     """The reverse of `pack_records`. Raises `InvalidFeed`."""
     if len(packed) % RECORD_BYTES:
         raise InvalidFeed("the records do not end where one does")
-    records = []
-    for at in range(0, len(packed), RECORD_BYTES):
-        kind = _KINDS.get(packed[at])
-        if kind is None:
-            raise InvalidFeed("a record is of no known kind")
-        tag = packed[at + 1 : at + 1 + TAG_BYTES]
-        forget_after = int.from_bytes(packed[at + 1 + TAG_BYTES : at + RECORD_BYTES], "big")
-        records.append(Record(kind, tag, forget_after))
-    return tuple(records)
+    try:
+        return tuple(
+            [
+                _new(Record, (_KINDS[code], tag, forget_after))
+                for code, tag, forget_after in _iterate_records(packed)
+            ]
+        )
+    except KeyError:
+        raise InvalidFeed("a record is of no known kind") from None
 
 
 def build_page(page: Page, *, issuer: str) -> bytes:

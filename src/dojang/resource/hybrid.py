@@ -265,9 +265,7 @@ def _find_rev(claims: Mapping[str, Any]) -> int | None:
     """The position a token was allowed at, as one number; None for tokens that no feed is about,
     and for those whose ancestors cannot be read: of them the issuer knows."""
     value = claims.get("rev")
-    if not is_traceable(claims):
-        return None
-    if type(value) is list and len(value) == 2:
+    if type(value) is list and len(value) == 2 and is_traceable(claims):
         epoch, number = value
         if type(epoch) is int and type(number) is int and epoch >= 0 <= number < 1 << NUMBER_BITS:
             return epoch << NUMBER_BITS | number

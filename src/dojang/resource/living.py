@@ -11,7 +11,7 @@ from dojang.fetch.forking import renew_in_children
 from dojang.jose import json_object
 from dojang.jose.keys import KeySet
 from dojang.oauth.feed import Record
-from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.oauth.revocation_fact import Rev
 from dojang.oauth.token_exchange import ANCESTORS
 from dojang.resource.admission import Admission, Admitted
 from dojang.resource.expect import Expect
@@ -83,8 +83,7 @@ class Living:
         family = self._families.get(_find_name(admitted))
         if family is None or rev < family.lives_from:
             return False
-        own = view.tag_token(admitted[6].claims["jti"])
-        return view.find_killer(_new(Marks, (rev, own, (), (), ()))) is None
+        return not view.has_ended(admitted[6].claims["jti"], rev)
 
     def find_whether_dead(
         self,
@@ -127,12 +126,10 @@ class Living:
     def evict(self, records: Sequence[Record]) -> None:
         """Take out what new facts end."""
         with self._lock:
-            named = set()
-            for kind, tag, _ in records:
-                if kind is FactKind.TOKEN:
-                    self.tokens.pop(self._by_own_tag.pop(tag, ""), None)
-                if tag in self._tags:
-                    named.add(tag)
+            tags = {tag for _, tag, _ in records}
+            for tag in self._by_own_tag.keys() & tags:
+                self.tokens.pop(self._by_own_tag.pop(tag), None)
+            named = self._tags & tags
             if named:
                 self._drop_families(named)
 
@@ -185,15 +182,15 @@ def _list_tags(marks: Marks) -> list[bytes]:
 
 
 def _find_name(admitted: Admitted) -> _Name:
-    find = admitted[6].claims.get
-    grant, session = find("grant"), find("sid")
+    access = admitted[6]
+    find = access.claims.get
+    grant, session, ancestors = find("grant"), find("sid"), find(ANCESTORS)
     name = (
         grant if type(grant) is str else None,
         session if type(session) is str else None,
-        find("client_id"),
-        find("sub"),
+        access.client_id,
+        access.subject,
         admitted[7],
-        find("iss"),
+        access.issuer,
     )
-    ancestors = find(ANCESTORS)
     return name if ancestors is None else (*name, json_object.dump({ANCESTORS: ancestors}))

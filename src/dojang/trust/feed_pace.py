@@ -16,6 +16,9 @@ LONGEST_PATIENCE: Final = 10.0
 EARLY_PAUSE: Final = 0.01
 RUSH: Final = 16  # answers with news in a row: from then on several facts share an answer
 RUSH_INTERVAL: Final = 0.02  # seconds from one question to the next
+EASY_RATE: Final = 250.0  # facts a second: of a denser stream, answers come in longer intervals
+LONGEST_RUSH_INTERVAL: Final = 0.1
+SHORTEST_ELAPSED: Final = 0.001  # seconds that a rate is taken over
 
 _RANDOM: Final = SystemRandom()  # a forked child must not pause as its parent does
 
@@ -28,7 +31,7 @@ class Pace:
     Raises `ValueError`.
     """
 
-    __slots__ = ("_bound", "_early", "_hold", "_rush", "failures")
+    __slots__ = ("_bound", "_early", "_hold", "_paused", "_rush", "failures")
 
     def __init__(self, hold: float = DEFAULT_HOLD) -> None:
         if not 0 < hold <= LONGEST_HOLD:
@@ -36,6 +39,7 @@ class Pace:
         self._hold = hold
         self._bound: float | None = None
         self._early = self._rush = 0
+        self._paused = 0.0  # before the last question
         self.failures = 0  # in a row
 
     @property
@@ -60,16 +64,19 @@ class Pace:
         patience = max(self.bound / 3, SHORTEST_PATIENCE) * 2.0 ** min(self.failures, 8)
         return self.hold + min(patience, LONGEST_PATIENCE)
 
-    def succeed(self, *, hold: float, spent: float, news: bool, pause: float = 0.0) -> float:
-        """The pause after an answer that might take `hold` seconds and took `spent`. After news it
-        is about as long as the issuer wants (`pause`), or as a rush of news wants. An issuer that
-        says "nothing new" at once, and then again, is not asked as fast as it can answer."""
+    def succeed(self, *, hold: float, spent: float, facts: int, pause: float = 0.0) -> float:
+        """The pause after an answer with so many new `facts` that might take `hold` seconds and
+        took `spent`. After news it is about as long as the issuer wants (`pause`), or as a rush of
+        news wants. An issuer that says "nothing new" at once, and then again, is not asked as fast
+        as it can answer."""
         self.failures = 0
-        if news:
+        if facts:
             self._early = 0
             self._rush += 1
-            return max(self._find_rush_pause(spent), _draw(pause))
+            self._paused = max(self._find_rush_pause(spent, facts), _draw(pause))
+            return self._paused
         self._rush = 0
+        self._paused = 0.0
         left = hold - spent
         if left <= 0:
             self._early = 0
@@ -77,11 +84,15 @@ class Pace:
         self._early += 1
         return min(left, EARLY_PAUSE * 2.0 ** min(self._early, 8))
 
-    def _find_rush_pause(self, spent: float) -> float:
-        """One fact is told at once; of a stream of them each answer takes several."""
+    def _find_rush_pause(self, spent: float, facts: int) -> float:
+        """One fact is told at once; of a stream of them each answer takes several, and more of a
+        dense one: what an answer costs beside its facts is not to grow into what a service has
+        for its own work."""
         if self._rush < RUSH:
             return 0.0
-        return max(0.0, min(RUSH_INTERVAL, self.bound / 10) - spent)
+        density = facts / max(spent + self._paused, SHORTEST_ELAPSED) / EASY_RATE
+        interval = min(RUSH_INTERVAL * max(1.0, density), LONGEST_RUSH_INTERVAL, self.bound / 10)
+        return max(0.0, interval - spent)
 
     def fail(self) -> float:
         """The pause after a question without a good answer."""

@@ -258,9 +258,16 @@ class Follower:
         self._forget()
         self._tell()
         spent = self._clock.monotonic() - began
-        news = self.position != before
+        facts = self._count_news(before)
         pause = self._exchange.pause if self._proven else 0.0
-        return pace.succeed(hold=hold, spent=spent, news=news, pause=pause)
+        return pace.succeed(hold=hold, spent=spent, facts=facts, pause=pause)
+
+    def _count_news(self, before: Rev) -> int:
+        """How many facts came after `before`: what is read to catch up is no dense stream, and
+        counts as one."""
+        if self.position == before:
+            return 0
+        return max(1, self.position.number - before.number) if self._proven else 1
 
     def _fail(self, flaw: Exception) -> float:
         self._proven = False

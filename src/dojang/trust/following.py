@@ -35,7 +35,8 @@ async def follow_on(
             if found.needs_base and (rebasing is None or rebasing.done()):
                 rebasing = asyncio.get_running_loop().create_task(found.rebase(transport))
             del found
-            await asyncio.sleep(pause)
+            if pause:  # an answer has let others go on already
+                await asyncio.sleep(pause)
     finally:
         if rebasing is not None:
             rebasing.cancel()

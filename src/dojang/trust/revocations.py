@@ -85,6 +85,17 @@ class RevocationView:
     def __len__(self) -> int:
         return len(self._recent) + len(self._moving) + self._settled.size
 
+    def has_ended(self, token_id: str, rev: int) -> bool:
+        """Whether there is a fact about the token of this id. `rev`, its own as one number, may
+        tell without a look."""
+        if rev >= self._end and not self._of_keys:
+            return False
+        tag = self.tag_token(token_id)
+        for has in self._held.among_tokens:  # noqa: SIM110  a generator takes as long as they do
+            if has(tag):
+                return True
+        return False
+
     def find_killer(self, marks: Marks) -> FactKind | None:
         """The kind of a fact that killed a token, or None while it lives."""
         rev, own, _, tags, ancestors = marks
@@ -120,8 +131,9 @@ class RevocationView:
         begin, last = Rev(epoch, first), Rev(epoch, first + len(records) - 1)
         if epoch >> EPOCH_BITS or last.number >> NUMBER_BITS:
             raise ValueError("there are no such positions")
-        if any(len(record.tag) != TAG_BYTES for record in records):
+        if any(len(tag) != TAG_BYTES for _, tag, _ in records):
             raise ValueError("a tag has not its length")
+        kinds = {kind for kind, _, _ in records}
         with self._writing:
             if begin <= self.as_of:
                 raise ValueError("facts are applied in order, each once")
@@ -130,8 +142,8 @@ class RevocationView:
                 fact = pack_fact(kind, rev, forget_after)
                 known = recent.get(tag)
                 recent[tag] = fact if known is None else join(known, fact)
-                self._of_keys |= kind is FactKind.KEY
-            if not self._recent_others and any(record.kind in OTHER_KINDS for record in records):
+            self._of_keys |= FactKind.KEY in kinds
+            if not self._recent_others and not kinds.isdisjoint(OTHER_KINDS):
                 self._recent_others = True
                 self._publish()
             self._move_to(last)
