@@ -176,6 +176,7 @@ def test_who_is_disabled_is_signed_out_and_stays_out(world: World) -> None:
         ("user.add", {"username": "a\nb"}, 400),
         ("user.add", {"username": "kim", "password": "short"}, 400),
         ("user.add", {"username": "kim", "claims": {"admin": True}}, 400),
+        ("user.add", {"username": "kim", "claims": {"email_verified": "maybe"}}, 400),
         ("user.disable", {"username": "nobody"}, 404),
         ("session.end", {"session_id": "nothing"}, 404),
     ],

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MOST_LISTED: Final = 1000
 LONGEST_NAME: Final = 200
 LARGEST_CLAIMS: Final = 8192  # bytes
+BOOLEAN_CLAIMS: Final = ("email_verified", "phone_number_verified")
 
 
 class AddUser(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -228,6 +229,9 @@ def _check_claims(claims: dict[str, Any]) -> None:
             f"claims: {', '.join(unknown)}: not of OpenID Connect Core §5.1: "
             f"{', '.join(sorted(STANDARD))}"
         )
+    for name in BOOLEAN_CLAIMS:
+        if not isinstance(claims.get(name, False), bool):
+            raise invalid(f"claims: {name}: must be true or false")
     if len(msgspec.json.encode(claims)) > LARGEST_CLAIMS:
         raise invalid(f"claims: at most {LARGEST_CLAIMS} bytes")
 
