@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 
@@ -128,6 +129,7 @@ async def test_every_change_is_audited_with_the_client_that_made_it(api: Api) ->
 async def test_every_operation_wants_its_scope(api: Api, name: str) -> None:
     operation = OPERATIONS[name]
     path = operation.path.replace("{client_id}", "shop").replace("{kid}", "x")
+    path = path.replace("{identifier}", quote(ORDERS, safe=""))
     nobody = await api.ask(operation.method, path)
     assert nobody.status == 401
     assert find_header(nobody, b"www-authenticate") == b'Bearer realm="dojang admin"'

@@ -343,6 +343,32 @@ def test_what_comes_back_is_bounded_and_leads_nowhere_else(
 
 
 @pytest.mark.proves("C100")
+@pytest.mark.proves("C100")
+def test_who_is_slow_to_say_where_a_name_leads_is_asked_once(connected: list[str]) -> None:
+    """A look-up outlasts the request that it is for: each has a thread of a few."""
+    asked = []
+    never: Future[list[Address]] = Future()
+
+    def find(host: str, port: int) -> Future[list[Address]]:
+        asked.append(host)
+        return never if host == "slow.example" else be_known(PUBLIC)
+
+    async def ask() -> list[FetchProblem]:
+        transport = OutwardTransport(find=find)
+        problems = []
+        for host in ("slow.example", "slow.example", "keys.example", "keys.example"):
+            with pytest.raises(FetchFailed) as failed:
+                await transport.send(FetchRequest("GET", f"https://{host}/", timeout=0.02))
+            problems.append(failed.value.problem)
+        await transport.aclose()
+        return problems
+
+    slow, again, *others = asyncio.run(ask())
+    assert slow is again is FetchProblem.TIMEOUT
+    assert FetchProblem.TIMEOUT not in others
+    assert asked == ["slow.example", "keys.example", "keys.example"]
+
+
 def test_too_many_at_once_are_refused(connected: list[str]) -> None:
     async def ask() -> set[FetchProblem]:
         never: Future[list[Address]] = Future()

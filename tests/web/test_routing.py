@@ -42,7 +42,7 @@ def ask(method: str, target: bytes) -> Response:
         ("POST", b"/v1/keys//revoke", 404, b'{"error":"not_found"}'),
         ("POST", b"/v1/keys/%FF/revoke", 404, b'{"error":"not_found"}'),
         ("POST", b"/v1/keys/a/b/revoke", 404, b'{"error":"not_found"}'),
-        ("POST", b"/v1/keys/" + b"a" * 2000 + b"/revoke", 404, b'{"error":"not_found"}'),
+        ("POST", b"/v1/keys/" + b"a" * 4000 + b"/revoke", 404, b'{"error":"not_found"}'),
         ("GET", b"/v1/keys/a/revoke", 405, b'{"error":"method_not_allowed"}'),
         ("POST", b"/v1/keys", 405, b'{"error":"method_not_allowed"}'),
         ("OPTIONS", b"/v1/keys", 204, b""),

@@ -9,15 +9,11 @@ import typer
 
 from dojang.cli.errors import Failure
 
-ExchangeOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="URI=SCOPES",
-        help="A resource and the scopes it may have there for a token it is called with that has "
-        "scopes of the same names; 'URI=SCOPES for SCOPES': for one that has all of the last; "
-        "repeatable.",
-    ),
-]
+EXCHANGE_HELP: Final = (
+    "A resource and the scopes it may have there for a token it is called with that has scopes of "
+    "the same names; 'URI=SCOPES for SCOPES': for one that has all of the last; repeatable."
+)
+ExchangeOption = Annotated[list[str] | None, typer.Option(metavar="URI=SCOPES", help=EXCHANGE_HELP)]
 _FOR: Final = " for "
 
 

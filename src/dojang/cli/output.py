@@ -42,6 +42,13 @@ def show_facts(pairs: Mapping[str, object]) -> None:
         print(f"{name.ljust(width)}  {_show_cell(value)}".rstrip())
 
 
+def show_changes(answer: Mapping[str, Any]) -> None:
+    """What an update changed, and what it revoked."""
+    print(f"Changed: {', '.join(answer['changed']) or 'nothing'}.")
+    if answer["revoked"]:
+        print("Tokens that carry what is gone are revoked; new ones are for what is left.")
+
+
 def show_time(seconds: float | None) -> str:
     """Seconds since 1970 as people read them; a dash where there is none."""
     if seconds is None:

@@ -17,10 +17,10 @@ FindAddresses = Callable[[str, int], Future[list[Address]]]
 _NAMES: Final = Workers(4, name="dojang-names")
 
 
-def find_addresses(host: str, port: int) -> Future[list[Address]]:
+def find_addresses(host: str, port: int, *, workers: Workers = _NAMES) -> Future[list[Address]]:
     """The addresses of a host, at once for a literal one; the future raises `OSError`.
 
-    Raises `TimeoutError` where every thread is taken by look-ups that get no answer.
+    Raises `TimeoutError` where every thread of `workers` is taken by look-ups that get no answer.
     """
 
     def look_up() -> list[Address]:
@@ -30,7 +30,7 @@ def find_addresses(host: str, port: int) -> Future[list[Address]]:
         ipaddress.ip_address(host)
     except ValueError:
         try:
-            return _NAMES.run(look_up)
+            return workers.run(look_up)
         except Full:
             raise TimeoutError from None
     return _be_known(look_up())

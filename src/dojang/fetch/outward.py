@@ -6,16 +6,22 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 from concurrent.futures import Future
+from functools import partial
 from ipaddress import ip_address
 from typing import Final, Protocol
 
 from dojang.fetch.async_client import AsyncHttpTransport
 from dojang.fetch.errors import FetchFailed, FetchProblem
+from dojang.fetch.forking import renew_in_children
 from dojang.fetch.message import FetchRequest, FetchResponse
 from dojang.fetch.names import Address, FindAddresses, find_addresses
 from dojang.fetch.outward_rules import check_outward_url, is_permitted, parse_networks
+from dojang.fetch.workers import Workers
 
 MOST_AT_ONCE: Final = 64
+# Of its own: whoever answers slowly for a name holds a thread for much longer than a request lasts.
+_NAMES: Final = Workers(32, name="dojang-outward-names")
+_find_addresses: Final = partial(find_addresses, workers=_NAMES)
 
 
 class Outward(Protocol):
@@ -33,8 +39,8 @@ class OutwardTransport:
     """`Outward`, for one event loop. `permitted` are networks besides the public internet.
 
     A name is resolved once for a connection, which goes to one of the addresses that were judged:
-    what it resolves to later is of no matter. One bad address among them refuses it. `tls` and
-    `find` are as for `AsyncHttpTransport`.
+    what it resolves to later is of no matter. One bad address among them refuses it. A name is
+    looked up once for all who wait for it. `tls` and `find` are as for `AsyncHttpTransport`.
     """
 
     def __init__(
@@ -42,16 +48,21 @@ class OutwardTransport:
         *,
         permitted: Iterable[str] = (),
         tls: ssl.SSLContext | None = None,
-        find: FindAddresses = find_addresses,
+        find: FindAddresses = _find_addresses,
     ) -> None:
         """Raises `ValueError` for what is no network."""
         self._permitted = parse_networks(permitted)
         self._find = find
         self._under_way = 0
         self._transport = AsyncHttpTransport(tls=tls, kept_per_host=1, find=self._find_permitted)
+        self.renew()
+        renew_in_children(self)
 
     def __repr__(self) -> str:
         return "OutwardTransport()"
+
+    def renew(self) -> None:
+        self._looking: dict[tuple[str, int], Future[list[Address]]] = {}
 
     async def aclose(self) -> None:
         """Close the connections that are kept."""
@@ -88,8 +99,15 @@ class OutwardTransport:
             else:
                 judged.set_exception(FetchFailed(f"{host}:{port}", FetchProblem.ADDRESS))
 
-        self._find(host, port).add_done_callback(judge)
+        self._look_up(host, port).add_done_callback(judge)
         return judged
+
+    def _look_up(self, host: str, port: int) -> Future[list[Address]]:
+        """The look-up that is under way, or one that begins."""
+        looking = {name: each for name, each in self._looking.items() if not each.done()}
+        found = looking.get((host, port)) or self._find(host, port)
+        self._looking = {**looking, (host, port): found}
+        return found
 
     def _may_connect(self, addresses: Iterable[Address]) -> bool:
         return all(is_permitted(ip_address(each[4][0]), self._permitted) for each in addresses)

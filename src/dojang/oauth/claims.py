@@ -31,6 +31,41 @@ SCOPES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 SCOPE_OF: Final[Mapping[str, str]] = {name: scope for scope in SCOPES for name in SCOPES[scope]}
 STANDARD: Final = frozenset(SCOPE_OF)
+ADDRESS: Final = frozenset(
+    {"formatted", "street_address", "locality", "region", "postal_code", "country"}
+)
+
+
+def check_claims(claims: Mapping[str, Any]) -> None:
+    """Raises `ValueError` unless each of `claims` about a person is one of §5.1, and of the type
+    that it has there; the message says which is not."""
+    for name, value in claims.items():
+        if name not in STANDARD:
+            raise ValueError(
+                f"{name}: not of OpenID Connect Core §5.1: {', '.join(sorted(STANDARD))}"
+            )
+        if name.endswith("_verified"):
+            if not isinstance(value, bool):
+                raise ValueError(f"{name}: true or false")
+        elif name == "updated_at":
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ValueError("updated_at: seconds since 1970")
+        elif name == "address":
+            _check_address(value)
+        elif not _is_text(value):
+            raise ValueError(f"{name}: a text")
+
+
+def _check_address(value: object) -> None:
+    if not isinstance(value, dict) or not value:
+        raise ValueError("address: an object (§5.1.1), such as formatted")
+    for name, part in value.items():
+        if name not in ADDRESS or not _is_text(part):
+            raise ValueError(f"address: texts of §5.1.1: {', '.join(sorted(ADDRESS))}")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def limit_claims(asked: Mapping[str, Any], scopes: Iterable[str]) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from msgspec import Struct
 
 from dojang.server.admin import (
-    client_plans,
+    client_members,
+    client_updates,
     clients,
     exchanges,
     keys,
     records,
     registration_tokens,
+    resource_updates,
     resources,
     revocations,
     sessions,
@@ -62,8 +64,20 @@ def _write(path: str, parameters: type[Asked], run: Run[Asked]) -> Operation:
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "resource.add": _write("/v1/resources", resources.AddResource, resources.add_resource),
     "resource.list": _read("/v1/resources", resources.ListResources, resources.list_resources),
-    "client.add": _write("/v1/clients", client_plans.AddClient, clients.add_client),
+    "resource.show": _read(
+        "/v1/resources/{identifier}", resources.NamedResource, resources.show_resource
+    ),
+    "resource.update": _write(
+        "/v1/resources/{identifier}",
+        resource_updates.UpdateResource,
+        resource_updates.update_resource,
+    ),
+    "client.add": _write("/v1/clients", client_members.NewClient, clients.add_client),
     "client.list": _read("/v1/clients", clients.ListClients, clients.list_clients),
+    "client.show": _read("/v1/clients/{client_id}", clients.NamedClient, clients.show_client),
+    "client.update": _write(
+        "/v1/clients/{client_id}", client_members.UpdateClient, client_updates.update_client
+    ),
     "client.rotate_secret": _write(
         "/v1/clients/{client_id}/rotate-secret", clients.RotateSecret, clients.rotate_secret
     ),

@@ -20,7 +20,7 @@ from dojang.oauth.authorization import (
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.redirects import BadRedirectUri, RedirectTarget, check_redirect_uri
 from dojang.server.checks.authorization import Wanted, check_pkce, check_wanted
-from dojang.server.model import ApplicationType, Client, SignIn
+from dojang.server.model import Client, SignIn
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -40,9 +40,9 @@ class Addressed(Struct, frozen=True, kw_only=True):
     @property
     def imitable(self) -> bool:
         """Whether other software on the person's device could have sent this (RFC 8252 §8.6): the
-        client keeps no secret, and anybody may listen where the answer goes."""
-        native = self.sign_in.application_type is ApplicationType.NATIVE
-        return self.sign_in.public and native and not self.target.uri.startswith("https://")
+        client keeps no secret, and anybody may listen where the answer goes, whatever type of
+        application it calls itself."""
+        return self.sign_in.public and not self.target.uri.startswith("https://")
 
 
 class CheckedAuthorization(Struct, frozen=True, kw_only=True):
@@ -99,9 +99,8 @@ async def find_target(
             state=parameters.get("state"),
         )
     except BadRedirectUri:
-        raise OAuthError(
-            ErrorCode.INVALID_REQUEST, "invalid redirect_uri", reason="redirect_uri"
-        ) from None
+        phrase = "missing redirect_uri" if asked is None else "invalid redirect_uri"
+        raise OAuthError(ErrorCode.INVALID_REQUEST, phrase, reason="redirect_uri") from None
     return Addressed(
         client=client,
         sign_in=sign_in,

@@ -24,6 +24,7 @@ from dojang.trust.key_sets import find_age
 COOLDOWN: Final = 10.0  # seconds between two attempts at one address
 STALE_LIMIT: Final = 3600.0  # seconds that a set serves while its server gives no better one
 MOST_HELD: Final = 512
+MOST_BYTES_HELD: Final = 4_194_304  # as they came: in memory it may be twenty times as much
 MOST_KEYS: Final = 64
 MAX_BYTES: Final = 65_536
 TIMEOUT: Final = 4.0
@@ -43,11 +44,12 @@ class NoClientKeys(Exception):
 class _Held:
     """What is known of one address. Times are monotonic."""
 
-    __slots__ = ("as_of", "document", "fresh_until", "lock", "tried_at")
+    __slots__ = ("as_of", "document", "fresh_until", "lock", "size", "tried_at")
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.document: JwkSet | None = None
+        self.size = 0
         self.as_of = self.fresh_until = self.tried_at = float("-inf")
 
 
@@ -127,9 +129,18 @@ class ClientKeys:
             except (FetchFailed, InvalidKey, InvalidToken):
                 return  # what was there may do
             if document != held.document:
-                held.document = document
+                held.document, held.size = document, len(response.body)
+                self._make_room()
             held.as_of = now
             held.fresh_until = now + find_age(response.headers)
+
+    def _make_room(self) -> None:
+        """Give up the sets that were not asked for longest, where all are too large together."""
+        total = sum(held.size for held in self._held.values())
+        for uri in list(self._held):
+            if total <= MOST_BYTES_HELD:
+                return
+            total -= self._held.pop(uri).size
 
 
 def _list_entries(document: JwkSet) -> list[Any]:

@@ -35,7 +35,7 @@ from dojang.server.ports import Change, Drop, Put
 from dojang.server.pushed_requests import find_pushed, plan_use
 from dojang.server.request_objects import find_target_beside, open_request_object
 from dojang.server.sessions import find_session
-from dojang.server.signing_in import enter
+from dojang.server.signing_in import check_password, enter
 from dojang.server.vouching import find_interaction_address, take_ticket
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ async def sign_in(
         provider, interaction_id, browser, now=int(provider.clock.now())
     )
     check_form_key(browser, interaction_id, form_key)
-    proven = await provider.accounts.authenticate(username, password, network=browser.network)
+    proven = await check_password(provider, browser, username, password)
     if proven is None:
         return PersonAsked(step=Step.SIGN_IN, interaction=interaction, checked=checked, failed=True)
     return await _enter(provider, browser, interaction, checked, proven)
@@ -145,13 +145,13 @@ async def sign_in(
 async def come_back(
     provider: Provider, interaction_id: str, browser: Browser, *, ticket: str
 ) -> Outcome:
-    """The browser comes from the application's sign-in page. Raises `InteractionOver`, `BadTicket`
-    and `Unavailable`."""
+    """The browser comes from the application's sign-in page, with a ticket that is spent whatever
+    browser shows it. Raises `InteractionOver`, `BadTicket` and `Unavailable`."""
+    return_to = find_interaction_address(provider, interaction_id)
+    proven = await take_ticket(provider, ticket, return_to=return_to)
     interaction, checked = await _load(
         provider, interaction_id, browser, now=int(provider.clock.now())
     )
-    return_to = find_interaction_address(provider, interaction_id)
-    proven = await take_ticket(provider, ticket, return_to=return_to)
     outcome = await _enter(provider, browser, interaction, checked, proven)
     if isinstance(outcome, PersonAsked) and outcome.step is Step.SIGN_IN:
         stale = OAuthError(
@@ -260,7 +260,7 @@ async def _advance(
             auth_time=session.auth_time,
             acr=session.acr,
         )
-        held = await provider.store.find(Consent, f"{session.account_id} {client.client_id}")
+        held = await _find_consent(provider, session, checked)
     same = session is not None and interaction.session_id in (None, session.session_id)
     at = Situation(
         now=int(now),
@@ -284,6 +284,7 @@ async def _advance(
             checked=checked,
             account_id=session.account_id if session and step is Step.CONSENT else None,
         )
+    await _check_subject(provider, provider.subjects.name(session.account_id, client))
     consent = None
     if consented:
         account, userinfo = session.account_id, provider.userinfo_audience
@@ -301,6 +302,26 @@ async def _advance(
         besides=besides,
     )
     return Redirected(target=checked.addressed.target, parameters=parameters)
+
+
+async def _find_consent(
+    provider: Provider, session: Session, checked: CheckedAuthorization
+) -> Consent | None:
+    """What the person allowed the client before; nothing of it where they knew it as another."""
+    addressed = checked.addressed
+    held = await provider.store.find(Consent, f"{session.account_id} {addressed.client.client_id}")
+    if held is None or held.given_at > addressed.sign_in.shown_since:
+        return held
+    return replace(held, scopes={})
+
+
+async def _check_subject(provider: Provider, subject: str) -> None:
+    """Nobody goes by the name of a client: to an API their token would be one with which that
+    client acts for itself (RFC 9700 §4.15). Raises `OAuthError`."""
+    if await provider.state.find_client(subject) is not None:
+        raise OAuthError(
+            ErrorCode.ACCESS_DENIED, "The person has the name of a client.", reason="client_subject"
+        )
 
 
 async def _ask_in(

@@ -65,6 +65,8 @@ def find_target(provider: Provider, grant: Grant, sign_in: SignIn, named: str | 
     if resource is None:
         raise _bad_target("The resource is gone.", "resource_gone")
     scopes = tuple(scope for scope in granted if scope in allowed and scope in resource.scopes)
+    if granted and not scopes:
+        raise _bad_target("The client has no scope left at this resource.", "no_scope_left")
     return Target(resource=resource, scopes=scopes)
 
 
@@ -111,9 +113,9 @@ def issue_for_grant(
         "access_token": access_token,
         "token_type": "Bearer",
         "expires_in": target.resource.access_token_lifetime,
-        "scope": _join(grant.scopes, target.scopes),
+        "scope": _join(_find_personal(client, grant), target.scopes),
     }
-    if OPENID in grant.scopes and client.sign_in is not None:
+    if OPENID in _find_personal(client, grant) and client.sign_in is not None:
         id_token = _issue_id_token(
             provider,
             client.sign_in.id_token_algorithm,
@@ -135,9 +137,15 @@ async def find_id_token_encryptor(
 ) -> Encryptor | None:
     """How the id_token of a grant is encrypted, if there is one and it is: to be asked before
     anything is spent. Raises `OAuthError(UNAUTHORIZED_CLIENT)`."""
-    if client.sign_in is None or OPENID not in grant.scopes:
+    if client.sign_in is None or OPENID not in _find_personal(client, grant):
         return None
     return await find_encryptor(provider, client, client.sign_in.id_token_encryption)
+
+
+def _find_personal(client: Client, grant: Grant) -> tuple[str, ...]:
+    """The scopes about the person, without those that the client has lost since (C64)."""
+    allowed = client.sign_in.scopes if client.sign_in else ()
+    return tuple(scope for scope in grant.scopes if scope in allowed)
 
 
 def _join(*parts: Sequence[str]) -> str:

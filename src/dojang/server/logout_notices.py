@@ -1,13 +1,15 @@
 """Telling clients that a session ended (OpenID Connect Back-Channel Logout §2.5).
 
 A notice is written with the end itself, so that none is lost; whoever leads delivers it later, and
-again with longer and longer pauses where a client does not answer. The person never waits (C105).
+again with longer and longer pauses where a client does not answer. The person never waits, and no
+client for another that is slow (C105).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
@@ -29,6 +31,7 @@ TIMEOUT: Final = 5.0  # seconds for a client to answer
 FIRST_PAUSE: Final = 5  # seconds; each is twice the one before
 KEPT: Final = 86_400  # seconds; then the client has missed it
 AT_ONCE: Final = 16  # deliveries under way
+AT_ONCE_TO_ONE: Final = 2  # of them, to one client
 PAGE: Final = 500
 
 _log: Final = logging.getLogger("dojang.logout")
@@ -57,21 +60,35 @@ async def plan_notices(provider: Provider, session: Session, *, now: int) -> lis
 async def deliver_notices(provider: Provider, outward: Outward) -> None:
     """Tell the clients whose notices are due: to be called about once a second, on the node that
     leads. Raises `Unavailable`."""
-    turns, after = asyncio.Semaphore(AT_ONCE), ""
+    turn, after = _Round(), ""
     while page := await provider.store.list_all(LogoutNotice, after=after, limit=PAGE):
         now = int(provider.clock.now())
         due = [notice for notice in page if notice.due_at <= now]
-        await asyncio.gather(*(_deliver(provider, outward, turns, notice) for notice in due))
+        await asyncio.gather(*(_deliver(provider, outward, turn, notice) for notice in due))
         after = page[-1].notice_id
+
+
+class _Round:
+    """One look at what is due. `silent` are clients that did not answer in it: what else is for
+    them stays due."""
+
+    def __init__(self) -> None:
+        self.turns = asyncio.Semaphore(AT_ONCE)
+        self.turns_of = defaultdict[str, asyncio.Semaphore](
+            lambda: asyncio.Semaphore(AT_ONCE_TO_ONE)
+        )
+        self.silent = set[str]()
 
 
 async def _deliver(
     provider: Provider,
     outward: Outward,
-    turns: asyncio.Semaphore,
+    turn: _Round,
     notice: LogoutNotice,
 ) -> None:
-    async with turns:
+    async with turn.turns_of[notice.client_id], turn.turns:
+        if notice.client_id in turn.silent:
+            return
         client = await provider.state.find_client(notice.client_id)
         uri = client.sign_in.backchannel_logout_uri if client and client.sign_in else None
         if client is None or client.sign_in is None or uri is None:
@@ -79,6 +96,8 @@ async def _deliver(
             return
         token = _sign(provider, notice, client.sign_in.id_token_algorithm)
         done = token is not None and await _post(outward, uri, token)
+        if not done:
+            turn.silent.add(notice.client_id)
     if done:
         await _settle(provider, Drop(notice))
         return

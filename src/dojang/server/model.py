@@ -127,7 +127,8 @@ class SignIn(Struct, frozen=True, kw_only=True):
     people for, by resource. A `first_party` client is the installation's own: nobody is asked for
     consent; a `public` one authenticates with `none`. `refresh_idle` and `refresh_lifetime` are in
     seconds: without use, and in all. `assertion_algorithm` and `request_object_algorithm` are the
-    only ones that it signs with, where they are named."""
+    only ones that it signs with, where they are named. What people allowed it until `shown_since`
+    (seconds since 1970) they allowed to what was shown to them as another."""
 
     redirect_uris: tuple[str, ...]
     public: bool = False
@@ -158,6 +159,7 @@ class SignIn(Struct, frozen=True, kw_only=True):
     logo_uri: str | None = None
     policy_uri: str | None = None
     tos_uri: str | None = None
+    shown_since: int = 0
 
 
 class Client(Struct, frozen=True, kw_only=True):

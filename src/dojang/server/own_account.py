@@ -21,7 +21,7 @@ from dojang.server.owned import load_owned
 from dojang.server.passwords import check_new_password
 from dojang.server.people import Account, Consent, Session
 from dojang.server.sessions import find_session, is_alive
-from dojang.server.signing_in import enter
+from dojang.server.signing_in import check_password, enter
 from dojang.server.vouching import find_account_address, take_ticket
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def sign_in_to_account(
 
     Raises `BadForm`, `TooManyAttempts`, `Conflict` and `Unavailable`."""
     check_form_key(browser, FORM, form_key)
-    proven = await provider.accounts.authenticate(username, password, network=browser.network)
+    proven = await check_password(provider, browser, username, password)
     if proven is None:
         return None
     return (await enter(provider, browser, proven)).handle
@@ -89,9 +89,9 @@ async def come_back_to_account(
     """The handle of a new session, for whom the application vouches.
 
     Raises `BadForm`, `BadTicket`, `Conflict` and `Unavailable`."""
-    check_form_key(browser, FORM, form_key)
     return_to = find_account_address(provider, form_key)
     proven = await take_ticket(provider, ticket, return_to=return_to)
+    check_form_key(browser, FORM, form_key)
     return (await enter(provider, browser, proven)).handle
 
 
@@ -148,7 +148,7 @@ async def sign_out_everywhere(provider: Provider, person: SignedIn) -> None:
 
 
 async def change_password(
-    provider: Provider, person: SignedIn, *, network: str, present: str, new: str
+    provider: Provider, person: SignedIn, browser: Browser, *, present: str, new: str
 ) -> None:
     """Another password; every other session and grant of the person ends (C62).
 
@@ -158,7 +158,7 @@ async def change_password(
     if account is None or not isinstance(accounts, KeptAccounts):
         raise WrongPassword
     check_new_password(new)
-    if await accounts.authenticate(account.username, present, network=network) is None:
+    if await check_password(provider, browser, account.username, present) is None:
         raise WrongPassword
     hashed = await accounts.passwords.hash(new)
     now = int(provider.clock.now())

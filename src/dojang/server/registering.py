@@ -12,21 +12,22 @@ from msgspec.structs import replace
 from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
 from dojang.oauth.registration import (
     OF_THE_SERVER,
-    ClientMetadata,
     build_metadata,
     parse_client_metadata,
     refuse_metadata,
 )
 from dojang.server.admin.client_plans import PlannedClient, plan_client, plan_replacement
 from dojang.server.admin.errors import OperationRefused
+from dojang.server.admin.exchanges import describe_exchanges
 from dojang.server.ending import end_grants, plan_client_end
 from dojang.server.handles import REGISTRATION, REGISTRATION_TOKEN, new_secret, parse_handle
 from dojang.server.model import AuditEvent, Client
 from dojang.server.paths import CLIENT_CONFIGURATION
 from dojang.server.people import Attempts, Registration, RegistrationToken
 from dojang.server.ports import Change, Conflict, Drop, Put, PutClient
-from dojang.server.registered_metadata import build_wanted, check_redirect_uris, find_sector
+from dojang.server.registered_metadata import build_wanted
 from dojang.server.registration_policy import RegistrationPolicy
+from dojang.server.understood_metadata import check_redirect_uris, find_sector
 from dojang.trust.client_auth import is_secret
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ async def register(
         payer = (await find_registration_token(provider, shown, now=_now(provider))).token_id
     metadata = parse_client_metadata(members)
     check_redirect_uris(metadata)
-    await _pace(provider, payer, metadata)
+    await _pace(provider, payer, metadata.sector_identifier_uri)
     sector = await find_sector(provider, metadata)
     for _ in range(ATTEMPTS):
         async with provider.changing:
@@ -128,7 +129,7 @@ async def register(
                 *spending,
                 PutClient(planned.client),
                 Put(registration),
-                *planned.keys,
+                *planned.besides,
                 event,
             ]
             try:
@@ -139,15 +140,15 @@ async def register(
     raise Unavailable("registration (others register at the same time)")
 
 
-async def _pace(provider: Provider, payer: str, metadata: ClientMetadata) -> None:
+async def _pace(provider: Provider, payer: str, *addresses: str | None) -> None:
     """Fetch for one payer at most once in `PAUSE`, on whichever node: nobody is to have this server
     call on others without end. Raises `Unavailable`."""
-    if metadata.sector_identifier_uri is None:
+    if not any(addresses):
         return
     now = _now(provider)
     key = sha256(f"registration fetches for {payer}".encode()).digest()
     if not await provider.store.consume_once(key, until=now + PAUSE - 1, now=now):
-        raise Unavailable("registration (a sector was fetched just now)", retry_after=PAUSE)
+        raise Unavailable("registration (another address was fetched just now)", retry_after=PAUSE)
 
 
 def _now(provider: Provider) -> int:
@@ -194,7 +195,9 @@ async def change(
     _check_own(registered.client, members, now=_now(provider))
     metadata = parse_client_metadata(members)
     check_redirect_uris(metadata)
-    await _pace(provider, client_id, metadata)
+    moved = metadata.jwks_uri != registered.client.jwks_uri  # anybody may have it fetched anew
+    keys_at = metadata.jwks_uri if moved else None
+    await _pace(provider, client_id, metadata.sector_identifier_uri, keys_at)
     sector = await find_sector(provider, metadata)
     for _ in range(ATTEMPTS):
         async with provider.changing:
@@ -202,14 +205,15 @@ async def change(
             now_ms = int(provider.clock.now() * 1000)
             client, registration, token = await find_registered(provider, client_id, shown)
             wanted, said = build_wanted(provider, policy, metadata, sector)
-            planned = await _plan(plan_replacement(provider, client, wanted, now_ms=now_ms))
+            kept = replace(wanted, exchanges=describe_exchanges(client))  # the operator's to say
+            planned = await _plan(plan_replacement(provider, client, kept, now_ms=now_ms))
             later = replace(
                 registration, metadata=build_metadata(said), version=registration.version + 1
             )
             event = _describe_event(client_id, "client.change_registration", now_ms // 1000)
             try:
                 await provider.store.commit(
-                    [PutClient(planned.client), Put(later), *planned.keys, event]
+                    [PutClient(planned.client), Put(later), *planned.besides, event]
                 )
             except Conflict:
                 continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dojang.server.accounts import Proven
 from dojang.server.ending import plan_session_end
+from dojang.server.kept_accounts import KeptAccounts
 from dojang.server.model import AuditEvent
 from dojang.server.people import Session
 from dojang.server.ports import Change, Put
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
 
 def _nothing(_: Session) -> Sequence[Change]:
     return ()
+
+
+async def check_password(
+    provider: Provider, browser: Browser, username: str, password: str
+) -> Proven | None:
+    """Who has that name and that password; None where they do not fit. Raises `TooManyAttempts`
+    and `Unavailable`."""
+    accounts, network = provider.accounts, browser.network
+    if isinstance(accounts, KeptAccounts):
+        return await accounts.authenticate(
+            username, password, network=network, browser=browser.digest
+        )
+    return await accounts.authenticate(username, password, network=network)
 
 
 async def enter(

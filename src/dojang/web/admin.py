@@ -7,7 +7,6 @@ browser would send by itself counts. Refusals are problem details (RFC 9457).
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,7 @@ from dojang.oauth.challenge import build_challenge
 from dojang.oauth.errors import OAuthError, Unavailable
 from dojang.oauth.http import NO_STORE, Request, Response, build_json, parse_parameters
 from dojang.oauth.scopes import parse_scope
+from dojang.server.admin.errors import describe_invalid
 from dojang.server.administration import OPERATIONS, Operation, OperationRefused, perform
 from dojang.server.live_tokens import find_live_token
 from dojang.server.paths import ADMIN
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _MAX_BODY: Final = 65_536
 _PROBLEM: Final = (b"content-type", b"application/problem+json")
-_FIELD: Final = re.compile(r" - at `\$\.([a-z_]+)[^`]*`$|(?:unknown|required) field `([^`]{1,64})`")
 
 
 class _CallerRefused(Exception):
@@ -126,7 +125,7 @@ def _parse_parameters(request: Request, in_path: Mapping[str, str], operation: O
             {**given, **in_path}, operation.parameters, strict=not from_text
         )
     except msgspec.ValidationError as error:
-        raise OperationRefused(400, "Invalid parameter", _describe(str(error))) from None
+        raise OperationRefused(400, "Invalid parameter", describe_invalid(str(error))) from None
     return converted
 
 
@@ -140,15 +139,6 @@ def _parse_body(request: Request) -> dict[str, Any]:
         return json_object.parse(request.body, max_bytes=_MAX_BODY)
     except InvalidToken as error:
         raise OperationRefused(400, "Malformed request", error.detail) from None
-
-
-def _describe(message: str) -> str:
-    """What msgspec says, with the field in front."""
-    found = _FIELD.search(message)
-    if found is None:
-        return message
-    field = found.group(1) or found.group(2)
-    return f"{field}: {message.partition(' - at ')[0]}"
 
 
 def _build_problem(status: int, title: str, detail: str, *headers: tuple[bytes, bytes]) -> Response:

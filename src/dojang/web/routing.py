@@ -18,7 +18,7 @@ Answer = Response | Coroutine[Any, Any, Response]
 Handler = Callable[[Request], Answer]
 TemplateHandler = Callable[[Request, Mapping[str, str]], Answer]
 
-MOST_SEGMENT_BYTES: Final = 1024
+MOST_SEGMENT_BYTES: Final = 3 * 1024  # 1024 characters, each percent-encoded
 
 
 class Route(NamedTuple):

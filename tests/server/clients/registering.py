@@ -19,6 +19,12 @@ CLOSED: Final = RegistrationPolicy(
 OPEN: Final = RegistrationPolicy(open_to_everyone=True)
 
 
+def perform(issuer: Issuer, operation: str, **asked: Any) -> dict[str, Any]:
+    """An operation, and its answer as it is in JSON."""
+    answer: dict[str, Any] = json.loads(json.dumps(issuer.perform(operation, **asked)))
+    return answer
+
+
 class Registry:
     """An issuer with an API, where clients register as `policy` says; `token` is an initial access
     token for many."""

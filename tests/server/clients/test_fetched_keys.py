@@ -131,10 +131,11 @@ def test_a_client_whose_keys_are_not_there_proves_nothing(issuer: Issuer) -> Non
     assert ask(issuer, FIRST) == (200, "")
 
 
+@pytest.mark.parametrize("bound, most", [("MOST_HELD", 1), ("MOST_BYTES_HELD", 250)])
 def test_no_more_sets_are_held_than_there_is_room_for(
-    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
 ) -> None:
-    monkeypatch.setattr(client_keys, "MOST_HELD", 1)
+    monkeypatch.setattr(client_keys, bound, most)
     assert ask(issuer, FIRST) == (200, "")
     issuer.web.put("https://other.test/keys", {"keys": [FIRST.public_jwk()]})
     issuer.add_client("other", authentication="private_key_jwt", jwks_uri="https://other.test/keys")

@@ -372,6 +372,20 @@ def test_what_lies_at_the_sector_names_every_redirect_uri(registry: Registry) ->
 
 
 @pytest.mark.proves("C100")
+def test_the_sector_of_another_is_not_had_by_a_scheme_of_ones_own(registry: Registry) -> None:
+    """Whoever has the scheme is answered, whatever host stands in it: the names that `blue.test`
+    knows people by would be theirs too."""
+    blue = registry.register(subject_type="pairwise")
+    thief = registry.register(
+        subject_type="pairwise",
+        application_type="native",
+        redirect_uris=["com.example.thief://blue.test/callback"],
+    )
+    sectors = [registry.describe(each)["sign_in"]["sector"] for each in (blue, thief)]
+    assert sectors == ["blue.test", None]
+
+
+@pytest.mark.proves("C100")
 @pytest.mark.parametrize("policy", [CLOSED, OPEN])
 def test_nobody_has_the_server_fetch_without_end(policy: RegistrationPolicy) -> None:
     registry = Registry(policy)
@@ -386,6 +400,20 @@ def test_nobody_has_the_server_fetch_without_end(policy: RegistrationPolicy) -> 
     statuses = [registry.manage("PUT", client, change).status for _ in range(3)]
     assert statuses == [200, 503, 503]
     assert len(registry.issuer.web.requests) == 3
+
+
+@pytest.mark.proves("C100")
+def test_nobody_has_one_address_after_the_other_fetched_for_keys(registry: Registry) -> None:
+    """Whoever asks for it with a signature has a key set fetched, at most so often for one address:
+    a client that moves its own all the time would have the server call on anybody."""
+    client = registry.register(jwks_uri="https://blue.test/keys")
+    change = {"client_id": client["client_id"], "redirect_uris": [CALLBACK]}
+    moves = [{**change, "jwks_uri": f"https://other.test/{place}"} for place in range(3)]
+    assert [registry.manage("PUT", client, each).status for each in moves] == [200, 503, 503]
+    stays = [registry.manage("PUT", client, moves[0]).status for _ in range(3)]
+    assert stays == [200, 200, 200]
+    registry.issuer.clock.move(PAUSE)
+    assert registry.manage("PUT", client, moves[1]).status == 200
 
 
 def test_a_sector_that_does_not_answer_is_refused_and_no_oracle(

@@ -102,6 +102,38 @@ def test_clients_of_one_host_know_a_person_by_one_name_and_others_by_another() -
     assert subjects[0] == subjects[1] != subjects[2]
 
 
+@pytest.mark.proves("C40")
+@pytest.mark.parametrize(
+    "changes, remembered",
+    [
+        ({}, True),
+        ({"redirect_uris": [CALLBACK, "https://blue.test/other"]}, True),
+        ({"client_name": "The Bank"}, False),
+        ({"redirect_uris": [CALLBACK, "https://green.test/callback"]}, False),
+        ({"redirect_uris": [CALLBACK, "https://blue.test:8443/callback"]}, False),
+    ],
+)
+def test_a_client_that_is_shown_as_another_asks_the_person_again(
+    changes: dict[str, Any], remembered: bool
+) -> None:
+    """Whoever has its registration token could have everybody's consent sent elsewhere."""
+    world = World(Issuer("https://issuer.test", clock=SettableClock(NOW), registration=POLICY))
+    client = register(world)
+    sign_in(world, client)
+    path = f"/register/{client['client_id']}"
+    kept = ("client_id", "client_name", "redirect_uris", "id_token_signed_response_alg")
+    later = {**{name: client[name] for name in kept}, **changes}
+    assert send(world, "PUT", path, client["registration_access_token"], later).status == 200
+    wanted = {"client_id": client["client_id"], "redirect_uri": CALLBACK, "scope": "openid email"}
+    asked = world.ask(**wanted)
+    assert isinstance(asked, Redirected if remembered else PersonAsked)
+    if isinstance(asked, PersonAsked):
+        world.issuer.clock.move(1)
+        assert isinstance(world.consent(world.ask(**wanted)), Redirected)
+        assert isinstance(world.ask(**wanted), Redirected)
+        assert isinstance(world.ask(**{**wanted, "scope": "openid orders:read"}), PersonAsked)
+
+
 @pytest.mark.proves("C102")
 def test_what_a_client_gives_up_it_has_no_more() -> None:
     world = World(Issuer("https://issuer.test", clock=SettableClock(NOW), registration=POLICY))

@@ -18,7 +18,7 @@ from dojang.server.kept_accounts import (
     find_network,
 )
 from dojang.server.passwords import Passwords
-from dojang.server.people import Account
+from dojang.server.people import Account, Consent
 from dojang.testing import SettableClock
 from dojang.testing.inline import run
 from tests.server.front_door import read, refusal
@@ -153,6 +153,12 @@ def test_who_comes_after_somebody_of_the_same_name_is_another(world: World) -> N
     assert first != second
 
 
+def test_of_whoever_is_removed_nothing_that_they_allowed_is_kept(world: World) -> None:
+    world.get_tokens()
+    world.perform("user.remove", username="hong")
+    assert run(world.issuer.provider.store.list_all(Consent)) == []
+
+
 @pytest.mark.proves("K6", "A4")
 def test_who_is_disabled_is_signed_out_and_stays_out(world: World) -> None:
     tokens = world.get_tokens()
@@ -176,7 +182,13 @@ def test_who_is_disabled_is_signed_out_and_stays_out(world: World) -> None:
         ("user.add", {"username": "a\nb"}, 400),
         ("user.add", {"username": "kim", "password": "short"}, 400),
         ("user.add", {"username": "kim", "claims": {"admin": True}}, 400),
-        ("user.add", {"username": "kim", "claims": {"email_verified": "maybe"}}, 400),
+        ("user.add", {"username": "kim", "claims": {"name": " "}}, 400),
+        ("user.add", {"username": "kim", "claims": {"email_verified": "true"}}, 400),
+        ("user.add", {"username": "kim", "claims": {"updated_at": "1700000000"}}, 400),
+        ("user.add", {"username": "kim", "claims": {"updated_at": True}}, 400),
+        ("user.add", {"username": "kim", "claims": {"address": "Seoul"}}, 400),
+        ("user.add", {"username": "kim", "claims": {"address": {"planet": "Earth"}}}, 400),
+        ("user.set_claims", {"username": "hong", "claims": {"address": {}}}, 400),
         ("user.disable", {"username": "nobody"}, 404),
         ("session.end", {"session_id": "nothing"}, 404),
     ],

@@ -54,11 +54,12 @@ def test_what_one_client_was_allowed_another_was_not(world: World) -> None:
 @pytest.mark.parametrize(
     "uri, remembered", [("http://127.0.0.1/done", False), ("https://app.test/done", True)]
 )
+@pytest.mark.parametrize("kind", ["native", "web"])
 def test_whoever_imitates_a_native_app_asks_the_person(
-    world: World, uri: str, remembered: bool
+    world: World, uri: str, remembered: bool, kind: str
 ) -> None:
     """RFC 8252 §8.6: any program of the device can send its request and listen for the answer."""
-    world.add_client("phone", "none", application_type="native", redirect_uris=(uri,))
+    world.add_client("phone", "none", application_type=kind, redirect_uris=(uri,))
     world.consent(world.sign_in(world.ask(client_id="phone", redirect_uri=uri)))
     again = world.ask(client_id="phone", redirect_uri=uri)
     assert find_step(again) is (Step.READY if remembered else Step.CONSENT)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dojang.oauth.errors import OAuthError
 from dojang.server.interaction import PersonAsked, Redirected
+from dojang.server.ports import PutClient
+from dojang.testing.inline import run
 from tests.server.front_door import read, refusal
 from tests.server.people.world import CALLBACK, ORDERS, VERIFIER, World, read_claims
 
@@ -151,6 +154,18 @@ def test_the_redirect_uri_is_the_one_of_the_request(world: World) -> None:
     assert refusal(refused) == INVALID_GRANT
 
 
+@pytest.mark.proves("C30")
+def test_a_redirect_uri_that_is_gone_redeems_nothing(world: World) -> None:
+    code = world.get_code()
+    client = run(world.issuer.provider.store.find_client("app"))
+    assert client is not None
+    assert client.sign_in is not None
+    moved = replace(client.sign_in, redirect_uris=("https://new.test/",))
+    later = replace(client, sign_in=moved, version=client.version + 1)
+    run(world.issuer.provider.store.commit([PutClient(later)]))
+    assert refusal(world.redeem(code)) == INVALID_GRANT
+
+
 @pytest.mark.proves("C24")
 @pytest.mark.parametrize(
     "parameters,phrase",
@@ -159,7 +174,7 @@ def test_the_redirect_uri_is_the_one_of_the_request(world: World) -> None:
         ({"client_id": None}, "invalid client_id"),
         ({"client_id": "é\n"}, "invalid client_id"),
         ({"redirect_uri": "https://evil.test"}, "invalid redirect_uri"),
-        ({"redirect_uri": None}, "invalid redirect_uri"),
+        ({"redirect_uri": None}, "missing redirect_uri"),
     ],
 )
 def test_nobody_is_sent_where_no_client_is(

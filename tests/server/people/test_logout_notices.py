@@ -8,12 +8,19 @@ from typing import Any
 
 import pytest
 
-from dojang.fetch import OutwardTransport
+from dojang.fetch import (
+    FetchFailed,
+    FetchProblem,
+    FetchRequest,
+    FetchResponse,
+    OutwardTransport,
+)
 from dojang.jose.jwt import JwtVerifier
 from dojang.jose.keys import KeySet
 from dojang.oauth.logout_token import EVENT, MEDIA_TYPE
-from dojang.server.logout_notices import KEPT, deliver_notices
+from dojang.server.logout_notices import AT_ONCE_TO_ONE, KEPT, deliver_notices
 from dojang.server.people import LogoutNotice
+from dojang.server.ports import Put
 from dojang.testing.inline import run
 from tests.origin import Answer, Origin
 from tests.server.front_door import get, read
@@ -131,6 +138,50 @@ def test_one_that_is_gone_keeps_no_other_from_hearing(world: World, relying_part
     assert [notice["aud"] for notice in read_notices(world, relying_party)] == ["app"]
     (left,) = run(world.issuer.provider.store.list_all(LogoutNotice))
     assert left.client_id == "gone"
+
+
+class SlowOutward:
+    """`Outward` to a client that never answers, and others that do. It notes whom it is to tell."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def check(self, url: str) -> None:
+        pass
+
+    async def send(self, request: FetchRequest) -> FetchResponse:
+        self.asked.append(request.host)
+        await asyncio.sleep(0)
+        if request.host == "slow.test":
+            raise FetchFailed(request.host, FetchProblem.TIMEOUT)
+        return FetchResponse(200, {}, b"")
+
+
+@pytest.mark.proves("C105")
+def test_one_that_never_answers_takes_no_time_of_others() -> None:
+    """Whoever registers it can end as many sessions as they like: each delivery lasts seconds."""
+    world = World(backchannel_logout_uri="https://app.test/logout")
+    world.add_client("slow", backchannel_logout_uri="https://slow.test/logout")
+    store = world.issuer.provider.store
+    notices = [
+        LogoutNotice(
+            notice_id=f"{place:032}",
+            client_id="app" if place == 99 else "slow",
+            session_id=f"session-{place}",
+            sub="account-hong",
+            due_at=world.now,
+            expires_at=world.now + KEPT,
+        )
+        for place in range(100)
+    ]
+    run(store.commit([Put(notice) for notice in notices]))
+    outward = SlowOutward()
+    asyncio.run(deliver_notices(world.issuer.provider, outward))
+    assert outward.asked.count("app.test") == 1
+    assert outward.asked.count("slow.test") <= AT_ONCE_TO_ONE
+    left = run(store.list_all(LogoutNotice))
+    assert len(left) == 99
+    assert sum(notice.due_at == world.now for notice in left) >= 99 - AT_ONCE_TO_ONE
 
 
 @pytest.mark.proves("C62", "C105")

@@ -89,6 +89,23 @@ def test_scope_can_only_narrow(world: World) -> None:
     assert world.introspect(read(narrow)["access_token"])["scope"] == "orders:read"
 
 
+@pytest.mark.proves("C64")
+def test_a_client_may_say_again_what_it_was_granted(world: World) -> None:
+    """As many libraries do at every refresh."""
+    tokens = world.get_tokens(scope=f"{OFFLINE} profile")
+    again = read(world.refresh(tokens["refresh_token"], scope=tokens["scope"]))
+    assert again["scope"] == tokens["scope"]
+    assert world.introspect(again["access_token"])["scope"] == "orders:read"
+    less = read(world.refresh(again["refresh_token"], scope="openid"))
+    assert less["scope"] == "openid"
+    assert set(read(world.ask_userinfo(less["access_token"]))) == {"sub"}
+    assert "id_token" in less
+    without = read(world.refresh(less["refresh_token"], scope="orders:read"))
+    assert "id_token" not in without
+    whole = read(world.refresh(without["refresh_token"]))
+    assert whole["scope"] == tokens["scope"]
+
+
 @pytest.mark.proves("C57", "K5")
 def test_a_fixed_one_stays(world: World) -> None:
     world.add_client("fixed", refresh="fixed")
@@ -189,5 +206,7 @@ def test_a_scope_that_the_resource_lost_is_gone_at_the_next_refresh(world: World
     resource = world.issuer.provider.state.resources[ORDERS]
     lessened = replace(resource, scopes=("orders:write",), version=resource.version + 1)
     run(world.issuer.provider.store.commit([PutResource(lessened)]))
-    again = read(world.refresh(tokens["refresh_token"]))
+    assert refusal(world.refresh(tokens["refresh_token"])) == (400, "invalid_target")
+    for_itself = f"{world.issuer.url}/userinfo"
+    again = read(world.refresh(tokens["refresh_token"], resource=for_itself))
     assert "orders:read" not in again["scope"].split(" ")

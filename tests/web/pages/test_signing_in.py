@@ -9,7 +9,7 @@ import pytest
 
 from dojang.jose import base64url
 from dojang.server import kept_accounts
-from dojang.server.kept_accounts import MOST_OF_ACCOUNT
+from dojang.server.kept_accounts import KNOWN_FOR, MOST_OF_ACCOUNT
 from dojang.server.people import Session
 from dojang.testing.inline import run
 from tests.server.people.world import CALLBACK, PASSWORD, read_claims
@@ -129,7 +129,8 @@ def test_cookies_are_bound_to_this_host_and_out_of_reach(house: House) -> None:
     first = house.hong.send("GET", house.build_target())
     (cookie,) = first.set_cookies
     name, *attributes = cookie.split("; ")
-    assert set(attributes) == {"Path=/", "HttpOnly", "SameSite=Lax", "Secure"}
+    age = f"Max-Age={KNOWN_FOR}"
+    assert set(attributes) == {"Path=/", "HttpOnly", "SameSite=Lax", "Secure", age}
     assert name.startswith(BROWSER + "=")
     assert len(base64url.decode(name.partition("=")[2])) == 32
     page = house.arrive()

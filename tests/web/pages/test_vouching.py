@@ -62,6 +62,18 @@ def test_the_application_says_who_it_is(shop: House) -> None:
     assert "acr" not in claims
 
 
+@pytest.mark.proves("C108")
+@pytest.mark.parametrize("own", [True, False], ids=["the client", "another client"])
+def test_nobody_goes_by_the_name_of_a_client(shop: House, own: bool) -> None:
+    """RFC 9700 §4.15: an application may let people choose their ids. A token about `billing` would
+    be one with which the client `billing` acts for itself."""
+    shop.issuer.add_client("billing", {})
+    page = shop.hong.open(confirm(shop, read_address(shop.arrive()), "app" if own else "billing"))
+    page = shop.hong.press(page, "allow") if page.has_button("allow") else page
+    assert page.answer["error"] == "access_denied"
+    assert "code" not in page.answer
+
+
 @pytest.mark.parametrize(
     "parameters, prompt",
     [({}, None), ({"prompt": "login"}, "login"), ({"max_age": "60"}, "login")],
@@ -100,6 +112,7 @@ def test_a_ticket_is_good_in_the_browser_that_was_sent(shop: House) -> None:
     page = shop.hong.open(victim)
     assert page.status == 400
     assert not shop.hong.cookies.get("__Host-dojang-session")
+    assert thief.open(victim).status == 400  # it is spent, should they read it in the victim's
     asked = read_address(thief.open(f"/interaction/{urlsplit(victim).path.rpartition('/')[2]}"))
     assert asked["return_to"].endswith(urlsplit(victim).path)
 
@@ -122,8 +135,17 @@ def test_a_ticket_is_the_servers(shop: House, change: Any) -> None:
 @pytest.mark.proves("C41")
 def test_a_ticket_opens_the_account_page_of_its_own_browser_alone(shop: House) -> None:
     address = confirm(shop, read_address(shop.hong.open("/account")))
-    assert Visitor(shop.issuer).open(address).status == 403
     assert shop.hong.open(address).has_button("sign_out_everywhere")
+    address = confirm(shop, read_address(Visitor(shop.issuer).open("/account")))
+    assert shop.hong.open(address).status == 403
+
+
+@pytest.mark.proves("C44")
+def test_a_ticket_for_the_account_page_is_spent_in_any_browser(shop: House) -> None:
+    thief = Visitor(shop.issuer)
+    address = confirm(shop, read_address(thief.open("/account")))
+    assert shop.hong.open(address).status == 403
+    assert thief.open(address).status == 400
 
 
 @pytest.mark.proves("C39")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from dojang.cli.administering import administer
+from dojang.cli.client_options import take_client_options
+from dojang.cli.client_options import unset as take_back
 from dojang.cli.errors import Failure
 from dojang.cli.exchanges import ExchangeOption, describe_exchanges, parse_exchanges
 from dojang.cli.options import (
@@ -18,18 +20,8 @@ from dojang.cli.options import (
     SecretFileOption,
     make_group,
 )
-from dojang.cli.output import show_json, show_table, warn
+from dojang.cli.output import show_changes, show_facts, show_json, show_table, show_time, warn
 from dojang.cli.secret_input import check_secret_file, write_secret
-from dojang.jose import json_object
-from dojang.jose.errors import InvalidToken
-from dojang.oauth.redirects import ResponseMode
-from dojang.server.model import (
-    ApplicationType,
-    AuthenticationMethod,
-    Profile,
-    RefreshRule,
-    SubjectType,
-)
 
 app = make_group("The software that may ask for tokens.")
 
@@ -40,132 +32,101 @@ app = make_group("The software that may ask for tokens.")
     "--secret-file shop.secret. For people: dojang client add web --authentication none "
     "--redirect-uri https://app.example/callback --ask 'https://orders.example=orders:read'",
 )
+@take_client_options
 def add(
+    asked: dict[str, Any],
     client_id: Annotated[
         str | None,
-        typer.Argument(metavar="CLIENT_ID", help="Its name; one is made where none is given."),
-    ] = None,
-    grant: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URI=SCOPES",
-            help="A resource and the scopes it may have there, with commas between; repeatable.",
+        typer.Argument(
+            metavar="CLIENT_ID",
+            help="Its name; that of the metadata, or one is made, where none is given.",
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="For people.", show_default=False)] = "",
-    authentication: Annotated[
-        AuthenticationMethod, typer.Option(help="How it proves who it is.")
-    ] = AuthenticationMethod.BASIC,
-    jwks: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Its public keys, for private_key_jwt (a JWK Set)."),
-    ] = None,
-    exchange: ExchangeOption = None,
-    jwks_uri: Annotated[
-        str | None,
-        typer.Option(metavar="URI", help="Where its public keys lie, instead of --jwks."),
-    ] = None,
-    redirect_uri: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URI",
-            help="People sign in to it, and their browsers come back here; repeatable.",
-        ),
-    ] = None,
-    ask: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URI=SCOPES",
-            help="A resource and the scopes it may ask people for there; repeatable.",
-        ),
-    ] = None,
-    scope: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What about people themselves it may ask for (default: openid profile email); "
-            "repeatable."
-        ),
-    ] = None,
-    post_logout_redirect_uri: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URI", help="Where browsers go after signing out; repeatable."),
-    ] = None,
-    backchannel_logout_uri: Annotated[
-        str | None, typer.Option(metavar="URI", help="Where it is told that a session ended.")
-    ] = None,
-    frontchannel_logout_uri: Annotated[
-        str | None,
-        typer.Option(metavar="URI", help="What browsers open out of sight when they sign out."),
-    ] = None,
-    response_mode: Annotated[
-        list[ResponseMode] | None,
-        typer.Option(help="How it is answered (default: either way); repeatable."),
-    ] = None,
-    profile: Annotated[
-        Profile, typer.Option(help="oauth21: PKCE always. oidc-basic: for clients that know none.")
-    ] = Profile.OAUTH21,
-    application: Annotated[
-        ApplicationType, typer.Option(help="native: it runs on people's own devices.")
-    ] = ApplicationType.WEB,
-    refresh: Annotated[
-        RefreshRule, typer.Option(help="What becomes of a refresh token that is used.")
-    ] = RefreshRule.ROTATING,
-    subject: Annotated[
-        SubjectType, typer.Option(help="pairwise: it knows people by names of its own.")
-    ] = SubjectType.PUBLIC,
-    id_token_encryption: Annotated[
-        str | None,
-        typer.Option(metavar="ALG:ENC", help="Its id_tokens are encrypted to a key of its own."),
-    ] = None,
-    require_signed_request_object: Annotated[
-        bool,
-        typer.Option(
-            "--require-signed-request-object", help="It signs what it asks for (RFC 9101)."
-        ),
-    ] = False,
-    first_party: Annotated[
-        bool, typer.Option("--first-party", help="It is your own: people are not asked.")
-    ] = False,
     secret_file: SecretFileOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Register a client. Its secret is shown once."""
     check_secret_file(secret_file)
-    parameters: dict[str, Any] = {
-        "name": name,
-        "authentication": authentication.value,
-        "grants": _parse_grants("--grant", grant or ()),
-        "exchanges": parse_exchanges(exchange or ()),
-    }
-    if redirect_uri:
-        wanted = _parse_grants("--ask", ask or ())
-        parameters["sign_in"] = {
-            "redirect_uris": redirect_uri,
-            "resources": {each["resource"]: each["scopes"] for each in wanted},
-            "scopes": scope or ["openid", "profile", "email"],
-            "post_logout_redirect_uris": post_logout_redirect_uri or [],
-            "backchannel_logout_uri": backchannel_logout_uri,
-            "frontchannel_logout_uri": frontchannel_logout_uri,
-            "response_modes": [mode.value for mode in response_mode or ResponseMode],
-            "profile": profile.value,
-            "application_type": application.value,
-            "refresh": refresh.value,
-            "subject_type": subject.value,
-            "id_token_encryption": id_token_encryption and id_token_encryption.split(":"),
-            "require_signed_request_object": require_signed_request_object,
-            "first_party": first_party,
-        }
-    elif ask or scope or post_logout_redirect_uri or backchannel_logout_uri or first_party:
+    if "redirect_uris" not in asked.get("sign_in", ("redirect_uris",)) and "metadata" not in asked:
         raise Failure("people sign in to a client that has a --redirect-uri: give one")
     if client_id is not None:
-        parameters["client_id"] = client_id
-    if jwks is not None:
-        parameters["jwks"] = _read_jwks(jwks)
-    if jwks_uri is not None:
-        parameters["jwks_uri"] = jwks_uri
-    answer = administer(config, "client.add", parameters)
+        asked["client_id"] = client_id
+    answer = administer(config, "client.add", asked)
     _show_secret(answer, secret_file, "Added", as_json=as_json)
+
+
+@app.command(
+    "update",
+    epilog="Example: dojang client update shop --grant 'https://orders.example=orders:read' "
+    "--unset jwks-uri",
+)
+@take_client_options
+def update(
+    asked: dict[str, Any],
+    client_id: ClientIdArgument,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPTION",
+            help="What it has by this option it has no more (sign-in: people sign in to it no "
+            "more); repeatable.",
+        ),
+    ] = None,
+    version: Annotated[
+        int | None,
+        typer.Option(help="The one that you have seen; where it is another, nothing changes."),
+    ] = None,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="It registered itself, and shall change itself no more."),
+    ] = False,
+    secret_file: SecretFileOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a client; what is not named stays as it is.
+
+    A list that is named takes the place of the whole list. Tokens that carry what it may have no
+    more are revoked."""
+    check_secret_file(secret_file)
+    take_back(asked, unset or ())
+    if not asked and not adopt:
+        raise Failure("there is nothing to change: name something (--help lists what)")
+    asked |= {"client_id": client_id, "adopt": adopt}
+    if version is not None:
+        asked["version"] = version
+    answer = administer(config, "client.update", asked)
+    _show_secret(answer, secret_file, "Updated", as_json=as_json)
+    if not as_json:
+        show_changes(answer)
+
+
+@app.command("show", epilog="Example: dojang client show shop --json")
+def show(
+    client_id: ClientIdArgument, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Show all of a client; of its secrets only how many there are."""
+    answer = administer(config, "client.show", {"client_id": client_id})
+    if as_json:
+        show_json(answer)
+        return
+    client = answer["client"]
+    sign_in = client.pop("sign_in") or {}
+    jwks = client.pop("jwks") or {"keys": []}
+    facts = {
+        **client,
+        "jwks": [key.get("kid", "(no kid)") for key in jwks["keys"]],
+        "grants": _describe_rights((each["resource"], each["scopes"]) for each in client["grants"]),
+        "exchanges": describe_exchanges(client["exchanges"]),
+        "created_at": show_time(client["created_at"]),
+        "registered_itself": answer["registered"],
+        "people_sign_in": bool(sign_in),
+        **sign_in,
+    }
+    if sign_in:
+        facts["resources"] = _describe_rights(sign_in["resources"].items())
+    show_facts(facts)
 
 
 @app.command("list", epilog="Example: dojang client list --json")
@@ -188,7 +149,7 @@ def list_clients(
                 each["enabled"],
                 each["authentication"],
                 each["secrets"],
-                [f"{grant['resource']}={','.join(grant['scopes'])}" for grant in each["grants"]],
+                _describe_rights((grant["resource"], grant["scopes"]) for grant in each["grants"]),
                 describe_exchanges(each["exchanges"]),
             )
             for each in answer["clients"]
@@ -277,26 +238,8 @@ def remove(
         print(f"Removed {client_id} and revoked every token it had.")
 
 
-def _parse_grants(option: str, texts: Sequence[str]) -> list[dict[str, Any]]:
-    by_resource: dict[str, list[str]] = {}
-    for text in texts:
-        resource, sign, scopes = text.rpartition("=")
-        if not sign or not resource or not scopes.strip(", "):
-            raise Failure(
-                f"{option} {text}: write URI=SCOPE[,SCOPE], for example "
-                "https://orders.example=orders:read"
-            )
-        by_resource.setdefault(resource, []).extend(scopes.replace(",", " ").split())
-    return [{"resource": name, "scopes": scopes} for name, scopes in by_resource.items()]
-
-
-def _read_jwks(path: Path) -> dict[str, Any]:
-    try:
-        return json_object.parse(path.read_bytes(), max_bytes=65_536)
-    except OSError as error:
-        raise Failure(f"{path} cannot be read: {error.strerror}") from None
-    except InvalidToken:
-        raise Failure(f"{path} is not a JSON object") from None
+def _describe_rights(rights: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+    return [f"{resource}={','.join(scopes)}" for resource, scopes in rights]
 
 
 def _show_secret(

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, TypeAlias
 
 import typer
 
 from dojang.cli.administering import administer
+from dojang.cli.errors import Failure
 from dojang.cli.options import ConfigOption, JsonOption, make_group
-from dojang.cli.output import show_json, show_table
+from dojang.cli.output import show_changes, show_facts, show_json, show_table
 from dojang.server.model import TokenFormat
+
+IdentifierArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="URI", help="Which protected API.")
+]
+_AddOption: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="One more; repeatable.", show_default=False)
+]
+_RemoveOption: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="One less; repeatable.", show_default=False)
+]
 
 app = make_group("The protected APIs: what their tokens are like and who may ask about them.")
 
@@ -66,6 +78,94 @@ def add(
         show_json(answer)
     else:
         print(f"Added {identifier} with the scopes {', '.join(scope)}.")
+
+
+@app.command(
+    "update",
+    epilog="Example: dojang resource update https://orders.example --add-scope orders:refund "
+    "--remove-introspector old-gateway",
+)
+def update(
+    identifier: IdentifierArgument,
+    add_scope: _AddOption = None,
+    remove_scope: _RemoveOption = None,
+    add_introspector: _AddOption = None,
+    remove_introspector: _RemoveOption = None,
+    token_format: Annotated[
+        TokenFormat | None,
+        typer.Option("--format", help="Of tokens from now on; let its services know both first."),
+    ] = None,
+    algorithm: Annotated[
+        str | None,
+        typer.Option(help="What its JWTs are signed with from now on.", show_default=False),
+    ] = None,
+    lifetime: Annotated[
+        int | None, typer.Option(metavar="SECONDS", help="How long a token lives from now on.")
+    ] = None,
+    followers_only: Annotated[
+        bool | None,
+        typer.Option(
+            "--followers-only/--no-followers-only",
+            help="Whether nobody only polls the key set.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a protected API; what is not named stays as it is.
+
+    Clients lose a scope that is removed, and tokens that carry it are revoked; other tokens of
+    before stay as they are."""
+    held = administer(config, "resource.show", {"identifier": identifier})["resource"]
+    asked = {
+        "scopes": _change("scope", held["scopes"], add_scope, remove_scope),
+        "introspectors": _change(
+            "introspector", held["introspectors"], add_introspector, remove_introspector
+        ),
+        "token_format": token_format and token_format.value,
+        "algorithm": algorithm,
+        "access_token_lifetime": lifetime,
+        "followers_only": followers_only,
+    }
+    named = {name: value for name, value in asked.items() if value is not None}
+    if not named:
+        raise Failure("there is nothing to change: name something (--help lists what)")
+    answer = administer(
+        config,
+        "resource.update",
+        {"identifier": identifier, "version": held["version"], **named},
+    )
+    if as_json:
+        show_json(answer)
+        return
+    print(f"Updated {identifier}.")
+    show_changes(answer)
+
+
+@app.command("show", epilog="Example: dojang resource show https://orders.example")
+def show(
+    identifier: IdentifierArgument, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Show all of a protected API."""
+    answer = administer(config, "resource.show", {"identifier": identifier})
+    if as_json:
+        show_json(answer)
+    else:
+        show_facts(answer["resource"])
+
+
+def _change(
+    what: str, held: Sequence[str], added: Sequence[str] | None, removed: Sequence[str] | None
+) -> list[str] | None:
+    """The whole list as it is to be; None where nothing of it is named."""
+    if not added and not removed:
+        return None
+    for name in removed or ():
+        if name not in held:
+            raise Failure(f"--remove-{what} {name}: it has {', '.join(held) or 'none'}")
+    left = [name for name in held if name not in (removed or ())]
+    return list(dict.fromkeys((*left, *(added or ()))))
 
 
 @app.command("list", epilog="Example: dojang resource list --json")

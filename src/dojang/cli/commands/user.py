@@ -12,6 +12,8 @@ from dojang.cli.errors import Failure
 from dojang.cli.options import ConfigOption, JsonOption, make_group
 from dojang.cli.output import show_json, show_table
 from dojang.cli.secret_input import read_new_password
+from dojang.jose import json_object
+from dojang.jose.errors import InvalidToken
 
 app = make_group("The people who may sign in.")
 
@@ -31,7 +33,8 @@ ClaimOption: TypeAlias = Annotated[
     typer.Option(
         "--claim",
         metavar="NAME=VALUE",
-        help="What clients may know: name=홍길동, email=…, email_verified=true; repeatable.",
+        help="What clients may know: name=홍길동, email=…, email_verified=true, "
+        "updated_at=1700000000, address=… (a text, or a JSON object); repeatable.",
     ),
 ]
 
@@ -156,9 +159,28 @@ def _parse_claims(texts: Sequence[str]) -> dict[str, Any]:
         name, sign, value = text.partition("=")
         if not sign or not name:
             raise Failure(f"--claim {text}: write NAME=VALUE, for example name=홍길동")
-        boolean = name.endswith("_verified") and value in ("true", "false")
-        claims[name] = value == "true" if boolean else value
+        claims[name] = _parse_claim(name, value)
     return claims
+
+
+def _parse_claim(name: str, value: str) -> Any:
+    """A value as the type that the claim has (OpenID Connect Core §5.1), or as it is."""
+    if name.endswith("_verified") and value in ("true", "false"):
+        return value == "true"
+    if name == "updated_at" and value.isascii() and value.isdigit():
+        return int(value)
+    if name == "address":
+        return _parse_address(value)
+    return value
+
+
+def _parse_address(value: str) -> Any:
+    if not value.startswith("{"):
+        return {"formatted": value}
+    try:
+        return json_object.parse(value.encode())
+    except InvalidToken:
+        raise Failure("--claim address=…: a JSON object, or the address in one text") from None
 
 
 def _show(answer: dict[str, Any], words: str, *, as_json: bool) -> None:

@@ -3,8 +3,10 @@ that register themselves come through here (C100)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,6 +14,7 @@ from msgspec.structs import replace
 from dojang.jose.errors import InvalidKey, Reason
 from dojang.server.admin.errors import OperationRefused, check_text, invalid, not_found
 from dojang.server.admin.exchanges import ExchangeWanted, plan_exchanges
+from dojang.server.admin.losses import check_same, plan_losses
 from dojang.server.admin.sign_in import (
     SignInWanted,
     check_outward,
@@ -64,15 +67,19 @@ class AddClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PlannedClient(NamedTuple):
-    """A client to be written, the keys the server lacks for it, and the secret it is told once."""
+    """A client to be written, the secret it is told once, and what goes with it: the keys the
+    server lacks for it, and the end of what came of rights that it has no more."""
 
     client: Client
     secret: str | None
-    keys: list[Change]
+    besides: list[Change]
 
 
-async def plan_client(provider: Provider, asked: AddClient, *, now_ms: int) -> PlannedClient:
-    """A new client. `now_ms` is in milliseconds since 1970. Raises `OperationRefused`."""
+async def plan_client(
+    provider: Provider, asked: AddClient, *, now_ms: int, held: Client | None = None
+) -> PlannedClient:
+    """A new client; what it is given where `held` had something keeps the id of its grant. `now_ms`
+    is in milliseconds since 1970. Raises `OperationRefused`."""
     client_id = asked.client_id if asked.client_id is not None else new_id(now_ms)
     check_client_id("client_id", client_id)
     if asked.name:
@@ -94,13 +101,16 @@ async def plan_client(provider: Provider, asked: AddClient, *, now_ms: int) -> P
         secrets=(SecretHash(digest=hash_secret(secret)),) if secret else (),
         jwks=asked.jwks,
         jwks_uri=asked.jwks_uri,
-        grants=tuple(_make_grant(provider, wanted, now_ms) for wanted in asked.grants),
+        grants=_plan_grants(provider, asked.grants, held.grants if held else (), now_ms=now_ms),
         sign_in=sign_in,
-        exchanges=plan_exchanges(provider, asked.authentication, asked.exchanges),
+        exchanges=plan_exchanges(
+            provider,
+            asked.authentication,
+            asked.exchanges,
+            held=held.exchanges if held else (),
+        ),
         created_at=now_ms // 1000,
     )
-    if len({grant.resource for grant in client.grants}) != len(client.grants):
-        raise invalid("grants: a resource stands twice; give all of its scopes at once")
     keys = await _make_keys(provider, sign_in, now_ms // 1000) if sign_in else []
     return PlannedClient(client, secret, keys)
 
@@ -108,21 +118,37 @@ async def plan_client(provider: Provider, asked: AddClient, *, now_ms: int) -> P
 async def plan_replacement(
     provider: Provider, client: Client, asked: AddClient, *, now_ms: int
 ) -> PlannedClient:
-    """`client` as it is asked to be from now on. What it may exchange stays, and so do its secrets
-    while it has any use for them; it is told a new one where it had none. Raises
-    `OperationRefused`."""
+    """`client` as it is asked to be from now on. Its secrets stay while it has any use for them; it
+    is told a new one where it had none. Raises `OperationRefused`."""
     asked = replace(asked, client_id=client.client_id)
-    planned = await plan_client(provider, asked, now_ms=now_ms)
+    planned = await plan_client(provider, asked, now_ms=now_ms, held=client)
+    check_same(client, planned.client)
     kept = client.secrets if planned.client.authentication in SECRET_METHODS else ()
     later = replace(
         planned.client,
         secrets=kept or planned.client.secrets,
-        exchanges=client.exchanges,
+        sign_in=_find_shown(client, planned.client, now=now_ms // 1000),
         enabled=client.enabled,
         created_at=client.created_at,
         version=client.version + 1,
     )
-    return PlannedClient(later, None if kept else planned.secret, planned.keys)
+    ended = plan_losses(client, later, now=now_ms // 1000)
+    return PlannedClient(later, None if kept else planned.secret, [*planned.besides, *ended])
+
+
+def _find_shown(before: Client, after: Client, *, now: int) -> SignIn | None:
+    """What it may do for people, who are asked again (C40) where they are now shown another name,
+    or an answer that goes to another host."""
+    was, is_now = before.sign_in, after.sign_in
+    if was is None or is_now is None:
+        return is_now
+    same = before.name == after.name and _find_hosts(is_now) <= _find_hosts(was)
+    return replace(is_now, shown_since=was.shown_since if same else now)
+
+
+def _find_hosts(sign_in: SignIn) -> set[tuple[str, str]]:
+    parts = (urlsplit(uri) for uri in sign_in.redirect_uris)
+    return {(each.scheme, each.netloc) for each in parts}
 
 
 async def _make_keys(provider: Provider, sign_in: SignIn, now: int) -> list[Change]:
@@ -134,7 +160,22 @@ async def _make_keys(provider: Provider, sign_in: SignIn, now: int) -> list[Chan
     return changes
 
 
-def _make_grant(provider: Provider, wanted: GrantWanted, now_ms: int) -> StandingGrant:
+def _plan_grants(
+    provider: Provider,
+    wanted: Sequence[GrantWanted],
+    held: Sequence[StandingGrant],
+    *,
+    now_ms: int,
+) -> tuple[StandingGrant, ...]:
+    if len({each.resource for each in wanted}) != len(wanted):
+        raise invalid("grants: a resource stands twice; give all of its scopes at once")
+    ids: Mapping[str, str] = {grant.resource: grant.grant_id for grant in held}
+    return tuple(
+        _make_grant(provider, each, ids.get(each.resource) or new_id(now_ms)) for each in wanted
+    )
+
+
+def _make_grant(provider: Provider, wanted: GrantWanted, grant_id: str) -> StandingGrant:
     resource: Resource | None = provider.state.resources.get(wanted.resource)
     if resource is None:
         raise not_found("resource", wanted.resource)
@@ -144,7 +185,7 @@ def _make_grant(provider: Provider, wanted: GrantWanted, now_ms: int) -> Standin
             f"grants: the scopes at {wanted.resource} must be of {', '.join(resource.scopes)}"
         )
     scopes = tuple(dict.fromkeys(wanted.scopes))
-    return StandingGrant(grant_id=new_id(now_ms), resource=wanted.resource, scopes=scopes)
+    return StandingGrant(grant_id=grant_id, resource=wanted.resource, scopes=scopes)
 
 
 def check_client_id(parameter: str, client_id: str) -> None:

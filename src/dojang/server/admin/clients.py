@@ -9,6 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dojang.oauth.revocation_fact import FactKind
+from dojang.server.admin.client_members import NewClient, list_named, merge
+from dojang.server.admin.client_metadata import check_rights, list_said, read_metadata
 from dojang.server.admin.client_plans import SECRET_METHODS, AddClient, plan_client
 from dojang.server.admin.errors import conflict, invalid, not_found
 from dojang.server.admin.exchanges import SetExchanges, plan_exchange_change
@@ -46,19 +48,39 @@ class RotateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     overlap: int = 0
 
 
-async def add_client(provider: Provider, actor: str, asked: AddClient) -> dict[str, Any]:
+async def add_client(provider: Provider, actor: str, asked: NewClient) -> dict[str, Any]:
     """Register a client. Its secret is in this answer and nowhere else, ever."""
+    wanted = await _find_wanted(provider, asked)
     now_ms = int(provider.clock.now() * 1000)
-    planned = await plan_client(provider, asked, now_ms=now_ms)
+    planned = await plan_client(provider, wanted, now_ms=now_ms)
     client = planned.client
     if await provider.store.find_client(client.client_id) is not None:
         raise conflict(f"the client {client.client_id!r} exists already")
     event = _event(now_ms // 1000, actor, "client.add", client.client_id)
-    await provider.store.commit([PutClient(client), *planned.keys, event])
+    await provider.store.commit([PutClient(client), *planned.besides, event])
     answer: dict[str, Any] = {"client": describe_client(client)}
     if planned.secret is not None:
         answer["client_secret"] = planned.secret
     return answer
+
+
+async def _find_wanted(provider: Provider, asked: NewClient) -> AddClient:
+    named, client_id = list_named(asked), asked.client_id
+    if asked.metadata is None:
+        return merge(named, {"client_id": client_id})
+    read = read_metadata(asked.metadata, client_id, new=True)
+    said = await list_said(provider, read, named=named, held=None)
+    own = client_id or asked.metadata.get("client_id")
+    wanted = merge(said, named, {"client_id": own})
+    check_rights(read, wanted)
+    return wanted
+
+
+async def show_client(provider: Provider, actor: str, asked: NamedClient) -> dict[str, Any]:
+    """All of one client. `registered`: it registered itself, and manages itself (RFC 7592)."""
+    client = await load_client(provider, asked.client_id)
+    registration = await provider.store.find(Registration, client.client_id)
+    return {"client": describe_client(client), "registered": registration is not None}
 
 
 async def list_clients(provider: Provider, actor: str, asked: ListClients) -> dict[str, Any]:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_FIELD: Final = re.compile(
+    r" - at `\$\.([a-z_.]+)[^`]*`$|(?:unknown|required) field `([^`]{1,64})`"
+)
+
 
 class OperationRefused(Exception):
     """The operator's request cannot be done. `status` is the HTTP status; `title` is fixed for the
@@ -34,3 +41,12 @@ def check_text(parameter: str, text: str, *, most: int) -> None:
     store can hold and every terminal can show."""
     if not 1 <= len(text) <= most or not text.isprintable():
         raise invalid(f"{parameter}: must be 1 to {most} printable characters")
+
+
+def describe_invalid(message: str) -> str:
+    """What msgspec says of parameters, with the parameter in front."""
+    found = _FIELD.search(message)
+    if found is None:
+        return message
+    field = found.group(1) or found.group(2)
+    return f"{field}: {message.partition(' - at ')[0]}"

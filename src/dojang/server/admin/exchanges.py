@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dojang.oauth.revocation_fact import FactKind
 from dojang.oauth.scopes import check_scope_name
 from dojang.server.admin.errors import invalid, not_found
-from dojang.server.ending import plan_fact
+from dojang.server.admin.losses import plan_losses
 from dojang.server.ids import new_id
 from dojang.server.model import (
     AppendFact,
@@ -98,6 +97,15 @@ def _check(provider: Provider, wanted: ExchangeWanted) -> None:
             raise invalid(f"exchanges: {error}") from None
 
 
+def describe_exchanges(client: Client) -> tuple[ExchangeWanted, ...]:
+    """What `client` may exchange for, as it would be asked for."""
+    return tuple(
+        ExchangeWanted(resource=grant.resource, scopes=rule.gives, needs=rule.needs)
+        for grant in client.exchanges
+        for rule in grant.rules
+    )
+
+
 def plan_exchange_change(
     provider: Provider, client: Client, wanted: Sequence[ExchangeWanted], *, now: int
 ) -> tuple[Client, list[AppendFact]]:
@@ -105,10 +113,4 @@ def plan_exchange_change(
     Raises `OperationRefused`."""
     exchanges = plan_exchanges(provider, client.authentication, wanted, held=client.exchanges)
     changed = replace(client, exchanges=exchanges, version=client.version + 1)
-    rules = {grant.grant_id: grant.rules for grant in exchanges}
-    ended = [
-        plan_fact(FactKind.GRANT, grant.grant_id, now=now)
-        for grant in client.exchanges
-        if not set(grant.rules) <= set(rules.get(grant.grant_id, ()))
-    ]
-    return changed, ended
+    return changed, plan_losses(client, changed, now=now)

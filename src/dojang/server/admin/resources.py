@@ -11,10 +11,10 @@ from msgspec import Struct
 from dojang.oauth.scopes import check_scope_name
 from dojang.oauth.urls import parse_url
 from dojang.server.admin.client_plans import check_client_id
-from dojang.server.admin.errors import conflict, invalid
+from dojang.server.admin.errors import conflict, invalid, not_found
 from dojang.server.lifetimes import LONGEST_ACCESS_TOKEN, SHORTEST_ACCESS_TOKEN
 from dojang.server.model import AuditEvent, KeyUse, Resource, TokenFormat
-from dojang.server.ports import PutResource
+from dojang.server.ports import Change, PutResource
 
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
@@ -39,6 +39,12 @@ class AddResource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     followers_only: bool = False
 
 
+class NamedResource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One resource."""
+
+    identifier: str
+
+
 class ListResources(Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
 
@@ -46,42 +52,63 @@ class ListResources(Struct, frozen=True, forbid_unknown_fields=True):
 async def add_resource(provider: Provider, actor: str, asked: AddResource) -> dict[str, Any]:
     """Register a resource, and the keys that its algorithm needs."""
     _check_identifier(asked.identifier)
-    if not asked.scopes:
-        raise invalid("scopes: a resource without scopes allows nothing; name one at least")
-    for scope in asked.scopes:
-        try:
-            check_scope_name(scope)
-        except ValueError as error:
-            raise invalid(f"scopes: {error}") from error
-    if len(set(asked.scopes)) != len(asked.scopes):
-        raise invalid("scopes: one of them stands twice")
-    if len(" ".join(asked.scopes)) > LONGEST_SCOPES:
-        raise invalid(f"scopes: together {LONGEST_SCOPES} characters at most; they go into tokens")
-    for client_id in asked.introspectors:
-        check_client_id("introspectors", client_id)
-    if asked.algorithm not in SIGNING_ALGORITHMS:
-        known = ", ".join(sorted(SIGNING_ALGORITHMS))
-        raise invalid(f"algorithm: must be one of {known}")
-    if not SHORTEST_ACCESS_TOKEN <= asked.access_token_lifetime <= LONGEST_ACCESS_TOKEN:
-        raise invalid(
-            f"access_token_lifetime: must be {SHORTEST_ACCESS_TOKEN} to {LONGEST_ACCESS_TOKEN} "
-            "seconds"
-        )
     if asked.identifier in provider.state.resources:
         raise conflict(f"the resource {asked.identifier!r} exists already")
     resource = msgspec.convert(msgspec.structs.asdict(asked), Resource)
+    check_resource(resource)
     now = int(provider.clock.now())
-    keys = await provider.offload(
-        partial(provider.state.keys.plan_pair, KeyUse.ACCESS_TOKEN, asked.algorithm, now=now)
-    )
     await provider.store.commit(
         [
             PutResource(resource),
-            *keys,
+            *await plan_keys(provider, resource, now=now),
             AuditEvent(at=now, actor=actor, action="resource.add", target=asked.identifier),
         ]
     )
     return {"resource": describe_resource(resource)}
+
+
+def check_resource(resource: Resource) -> None:
+    """Raises `OperationRefused` for what no resource is like."""
+    if not resource.scopes:
+        raise invalid("scopes: a resource without scopes allows nothing; name one at least")
+    for scope in resource.scopes:
+        try:
+            check_scope_name(scope)
+        except ValueError as error:
+            raise invalid(f"scopes: {error}") from error
+    if len(set(resource.scopes)) != len(resource.scopes):
+        raise invalid("scopes: one of them stands twice")
+    if len(" ".join(resource.scopes)) > LONGEST_SCOPES:
+        raise invalid(f"scopes: together {LONGEST_SCOPES} characters at most; they go into tokens")
+    for client_id in resource.introspectors:
+        check_client_id("introspectors", client_id)
+    if resource.algorithm not in SIGNING_ALGORITHMS:
+        known = ", ".join(sorted(SIGNING_ALGORITHMS))
+        raise invalid(f"algorithm: must be one of {known}")
+    if not SHORTEST_ACCESS_TOKEN <= resource.access_token_lifetime <= LONGEST_ACCESS_TOKEN:
+        raise invalid(
+            f"access_token_lifetime: must be {SHORTEST_ACCESS_TOKEN} to {LONGEST_ACCESS_TOKEN} "
+            "seconds"
+        )
+
+
+async def plan_keys(provider: Provider, resource: Resource, *, now: int) -> list[Change]:
+    """The first keys of its algorithm, where there are none."""
+    plan = partial(provider.state.keys.plan_pair, KeyUse.ACCESS_TOKEN, resource.algorithm, now=now)
+    return await provider.offload(plan)
+
+
+async def show_resource(provider: Provider, actor: str, asked: NamedResource) -> dict[str, Any]:
+    """One resource."""
+    return {"resource": describe_resource(find_resource(provider, asked.identifier))}
+
+
+def find_resource(provider: Provider, identifier: str) -> Resource:
+    """The resource. Raises `OperationRefused` where there is none."""
+    resource = provider.state.resources.get(identifier)
+    if resource is None:
+        raise not_found("resource", identifier)
+    return resource
 
 
 async def list_resources(provider: Provider, actor: str, asked: ListResources) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dojang.oauth.claims import STANDARD
+from dojang.oauth.claims import check_claims
 from dojang.oauth.revocation_fact import FactKind
 from dojang.server.admin.errors import (
     OperationRefused,
@@ -22,8 +22,9 @@ from dojang.server.ending import end_account, plan_fact
 from dojang.server.ids import new_id
 from dojang.server.kept_accounts import KeptAccounts, normalise_name
 from dojang.server.model import AuditEvent
+from dojang.server.owned import load_owned
 from dojang.server.passwords import BadPassword
-from dojang.server.people import Account, SignInName
+from dojang.server.people import Account, Consent, SignInName
 from dojang.server.ports import Drop, Put
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 MOST_LISTED: Final = 1000
 LONGEST_NAME: Final = 200
 LARGEST_CLAIMS: Final = 8192  # bytes
-BOOLEAN_CLAIMS: Final = ("email_verified", "phone_number_verified")
 
 
 class AddUser(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,7 +168,9 @@ async def remove_user(provider: Provider, actor: str, asked: NamedUser) -> dict[
     ended = await load_user(provider, asked.username)
     name = await provider.store.find(SignInName, normalise_name(asked.username) or "")
     now = int(provider.clock.now())
+    allowed = load_owned(provider.store, Consent, "account_id", ended.account_id)
     changes = [Drop(ended), *([Drop(name)] if name else [])]
+    changes += [Drop(consent) async for consent in allowed]
     await provider.store.commit([*changes, _event(now, actor, "user.remove", ended)])
     return {"user": describe_user(ended)}
 
@@ -223,15 +225,10 @@ async def _hash(accounts: KeptAccounts, password: str | None) -> str | None:
 
 
 def _check_claims(claims: dict[str, Any]) -> None:
-    unknown = sorted(set(claims) - STANDARD)
-    if unknown:
-        raise invalid(
-            f"claims: {', '.join(unknown)}: not of OpenID Connect Core §5.1: "
-            f"{', '.join(sorted(STANDARD))}"
-        )
-    for name in BOOLEAN_CLAIMS:
-        if not isinstance(claims.get(name, False), bool):
-            raise invalid(f"claims: {name}: must be true or false")
+    try:
+        check_claims(claims)
+    except ValueError as error:
+        raise invalid(f"claims: {error}") from None
     if len(msgspec.json.encode(claims)) > LARGEST_CLAIMS:
         raise invalid(f"claims: at most {LARGEST_CLAIMS} bytes")
 

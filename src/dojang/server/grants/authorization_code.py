@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from dojang.oauth.errors import ErrorCode, OAuthError
 from dojang.oauth.pkce import is_verifier_of
+from dojang.oauth.redirects import BadRedirectUri, ResponseMode, check_redirect_uri
 from dojang.oauth.token import TokenRequest
 from dojang.server.authentication import AuthenticatedClient
 from dojang.server.ending import end_grant
@@ -19,7 +20,7 @@ from dojang.server.issuing import (
     issue_for_grant,
 )
 from dojang.server.live_grants import find_live_grant
-from dojang.server.model import AuditEvent, Position, RefreshRule
+from dojang.server.model import AuditEvent, Position, RefreshRule, SignIn
 from dojang.server.people import Code
 from dojang.server.ports import Change, Conflict, Put
 from dojang.server.refresh_tokens import make_refresh_token
@@ -46,6 +47,7 @@ async def grant_authorization_code(
         await _end_family(provider, code, now=int(now))
         raise _refuse("code_replayed")
     _check_code(code, request, now=int(now))
+    _check_redirect(code, sign_in)
     grant, profile = await find_live_grant(provider, code.grant_id, now=int(now))
     target = find_target(provider, grant, sign_in, request.resource)
     response = issue_for_grant(
@@ -106,6 +108,18 @@ def _check_code(code: Code, request: TokenRequest, *, now: int) -> None:
             raise _refuse("no_challenge")
     elif verifier is None or not is_verifier_of(verifier, code.code_challenge):
         raise _refuse("wrong_verifier")
+
+
+def _check_redirect(code: Code, sign_in: SignIn) -> None:
+    """A code that was sent where the client is no more is anybody's."""
+    if code.redirect_uri is None:
+        return
+    try:
+        check_redirect_uri(
+            code.redirect_uri, sign_in.redirect_uris, mode=ResponseMode.QUERY, state=None
+        )
+    except BadRedirectUri:
+        raise _refuse("redirect_uri_gone") from None
 
 
 async def _end_family(provider: Provider, code: Code, *, now: int) -> None:

@@ -13,7 +13,6 @@ from dojang.server.authentication import AuthenticatedClient
 from dojang.server.ending import end_grant
 from dojang.server.handles import REFRESH_TOKEN, Handle, parse_handle
 from dojang.server.issuing import (
-    Target,
     find_id_token_encryptor,
     find_sign_in,
     find_target,
@@ -58,15 +57,15 @@ async def grant_refresh_token(
     live = await find_live_grant(provider, token.grant_id, now=int(now))
     if now >= token.expires_at:
         raise _refuse("refresh_token_expired")
-    target = _narrow(find_target(provider, live.grant, sign_in, request.resource), request)
+    asked = _narrow(live.grant, request)
     response = issue_for_grant(
         provider,
         client.client,
-        live.grant,
-        target,
+        asked,
+        find_target(provider, asked, sign_in, request.resource),
         live.profile,
         nonce=None,
-        encryptor=await find_id_token_encryptor(provider, client.client, live.grant),
+        encryptor=await find_id_token_encryptor(provider, client.client, asked),
         position=position,
         now=now,
     )
@@ -141,16 +140,24 @@ async def _find_token(
     return ShownToken(handle, token)
 
 
-def _narrow(target: Target, request: TokenRequest) -> Target:
-    """The scope that is asked for, of what was granted (RFC 6749 §6)."""
+def _narrow(grant: Grant, request: TokenRequest) -> Grant:
+    """What is asked for of what was granted (RFC 6749 §6); the grant itself stays as it is.
+
+    Raises `OAuthError(INVALID_SCOPE)`."""
     if request.scope is None:
-        return target
-    asked = parse_scope(request.scope)
-    if not set(asked) <= set(target.scopes):
+        return grant
+    asked = set(parse_scope(request.scope))
+    if not asked <= {*grant.scopes, *grant.resource_scopes}:
         raise OAuthError(
             ErrorCode.INVALID_SCOPE, "The person did not grant this scope.", reason="scope_widened"
         )
-    return Target(resource=target.resource, scopes=asked)
+    resource_scopes = tuple(scope for scope in grant.resource_scopes if scope in asked)
+    return replace(
+        grant,
+        scopes=tuple(scope for scope in grant.scopes if scope in asked),
+        resource=grant.resource if resource_scopes else None,
+        resource_scopes=resource_scopes,
+    )
 
 
 def _refuse(reason: str) -> OAuthError:

@@ -124,7 +124,7 @@ async def _change_password(
         await change_password(
             site.provider,
             person,
-            network=visit.browser.network,
+            visit.browser,
             present=form.get("password", ""),
             new=form.get("new_password", ""),
         )

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from dojang.jose import base64url
 from dojang.jose.errors import InvalidToken
 from dojang.oauth.http import Request
+from dojang.server.kept_accounts import KNOWN_FOR
 from dojang.server.sessions import LIFETIME
 
 SECRET_BYTES: Final = 32
@@ -55,8 +56,8 @@ class Cookies:
         )
 
     def keep_browser(self, secret: bytes) -> Header:
-        """Have the browser keep its secret until it is closed."""
-        return self._set(self.browser, base64url.encode(secret), "")
+        """Have the browser keep its secret for as long as people who signed in are known by it."""
+        return self._set(self.browser, base64url.encode(secret), f"; Max-Age={KNOWN_FOR}")
 
     def keep_session(self, handle: str) -> Header:
         """Have the browser keep a session for as long as it lives."""
