@@ -21,7 +21,7 @@ from dojang.server.ports import Change, Drop, PutClient
 if TYPE_CHECKING:
     from dojang.server.provider import Provider
 
-_UNSAID = frozenset({"version", "secrets"})  # they change with others
+_UNSAID = frozenset({"version", "secrets", "shown_since"})  # they change with others
 
 
 async def update_client(provider: Provider, actor: str, asked: UpdateClient) -> dict[str, Any]:
