@@ -1,10 +1,13 @@
 """A shop on Django with Django's own users and a sign-in page of its own, and an authorization
 server below /auth that signs the same users in to other applications.
 
+    pip install 'dojang[server]' django uvicorn
     dojang init auth --issuer http://127.0.0.1:8000/auth
     python django_shop.py migrate
     python django_shop.py createsuperuser
     uvicorn django_shop:application
+
+Then open http://127.0.0.1:8000/auth/account, and sign in as the user you have made.
 """
 
 import os

@@ -1,10 +1,11 @@
 """A shop on FastAPI with its own users and its own sign-in page, and an authorization server below
 /auth that signs the same users in to other applications.
 
+    pip install 'dojang[server]' fastapi uvicorn
     dojang init auth --issuer http://127.0.0.1:8000/auth
     uvicorn fastapi_shop:app
 
-Who may sign in is hong, with the password below.
+Then open http://127.0.0.1:8000/auth/account. Who may sign in is hong, with the password below.
 """
 
 import hmac

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from dojang.app import keep_up, open_provider
 from dojang.oauth.metadata import find_metadata_paths
@@ -21,6 +23,7 @@ from dojang.server.administration import OPERATIONS, OperationRefused, perform
 from dojang.server.config import Config, Keys, Storage
 from dojang.server.provider import Provider
 from dojang.server.vouching import vouch
+from dojang.storage.address import anchor_url
 from dojang.web.asgi import AsgiApp, Receive, Scope, Send
 from dojang.web.peer import TrustedProxies
 from dojang.web.public import build_public_routes
@@ -57,7 +60,8 @@ class AuthorizationServer:
 
     People are those of `accounts`, or the server's own. They sign in on `sign_in_page`, a path of
     the application, or on the server's own page, which asks `accounts` for name and password.
-    Everything else of `config` is as for `dojang serve`; it opens no listener.
+    Everything else of `config` is as for `dojang serve`; it opens no listener. The relative path of
+    an SQLite database begins in the working directory.
     """
 
     def __init__(
@@ -76,7 +80,8 @@ class AuthorizationServer:
             )
         if sign_in_page is not None:
             _check_page(sign_in_page)
-        self.config: Final = config
+        url = anchor_url(config.storage.url, Path())
+        self.config: Final = replace(config, storage=replace(config.storage, url=url))
         self._accounts = accounts
         self._page = sign_in_page
         self._metadata: Final = frozenset(find_metadata_paths(config.issuer))

@@ -75,3 +75,19 @@ def test_keys_may_lie_elsewhere(stopped: Installation) -> None:
     )
     assert done["client"]["jwks_uri"] == uri
     assert "client_secret" not in done
+
+
+@pytest.mark.proves("O2")
+def test_a_file_for_a_secret_that_is_none_is_said(stopped: Installation) -> None:
+    options = ["--authentication=none", f"--redirect-uri={CALLBACK}", "--secret-file=none.secret"]
+    done = stopped.run("client", "add", "browser", *options)
+    assert done.code == 0
+    assert "none.secret was not written" in done.err
+    assert not (stopped.directory / "none.secret").exists()
+
+
+@pytest.mark.proves("O2")
+def test_a_client_without_authentication_is_told_what_it_lacks(stopped: Installation) -> None:
+    done = stopped.run("client", "add", "browser", "--authentication=none")
+    assert done.code == 2
+    assert "clients that people sign in to" in done.err

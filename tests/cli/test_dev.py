@@ -116,11 +116,14 @@ def test_a_person_signs_in_and_sees_every_claim(
     assert str(page.url) == about["app"]
     assert read_claim(page, "id_token", "aud") == about["client_id"]
     assert read_claim(page, "id_token", "iss") == about["issuer"]
+    assert read_claim(page, "id_token", "email") == "hong@example.com"
+    assert "<h1>Signed in: 홍길동</h1>" in page.text
     assert read_claim(page, "access_token", "aud") == about["resource"]
     assert read_claim(page, "access_token", "scope") == "notes:read"
     before = read_claim(page, "access_token", "jti")
     page = browser.post(about["app"] + "refresh")
     assert read_claim(page, "access_token", "jti") != before
+    assert "<h1>Signed in: 홍길동</h1>" in page.text
     page = browser.post(about["app"] + "sign-out")
     assert "Sign in, and see what an application is given" in page.text
     page = press(browser, browser.get(about["app"]))

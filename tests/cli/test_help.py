@@ -40,13 +40,16 @@ def test_help_has_a_sentence_and_an_example(
     with pytest.raises(SystemExit) as ended:
         run([*words, "--help"])
     assert ended.value.code == 0
-    assert "Usage: " in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Usage: " in shown
+    assert "list[" not in shown
     command = find(words)
     assert command.help
     assert command.help.partition("\n")[0].endswith((".", "?"))
     epilog = command.epilog or ""
     assert epilog.startswith(f"Example: dojang {' '.join(words)}")
     names = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+    assert [name for name in names if name.startswith("--") and name not in shown] == []
     example = shlex.split(epilog.removeprefix("Example: dojang "))
     assert {word.partition("=")[0] for word in example if word.startswith("--")} <= names
 

@@ -58,9 +58,23 @@ def test_an_operator_lets_a_client_register(fresh: Installation) -> None:
     shown = fresh.run("registration-token", "add")
     assert "dojang_it_" in shown.out
     assert "never again" in shown.err
+    assert "registration.mode" not in shown.err
     assert fresh.stop() == 0
     assert token not in fresh.log
     assert str(client["registration_access_token"]) not in fresh.log
+
+
+@pytest.mark.proves("O2")
+@pytest.mark.parametrize(
+    "mode, said",
+    [("off", "nobody registers with it yet"), ("open_to_everyone", "nobody needs it")],
+)
+def test_a_token_that_nobody_asks_for_is_said(fresh: Installation, mode: str, said: str) -> None:
+    with (fresh.directory / "dojang.toml").open("a") as file:
+        file.write(f'\n[registration]\nmode = "{mode}"\n')
+    done = fresh.run("registration-token", "add")
+    assert (done.code, "dojang_it_" in done.out) == (0, True)
+    assert said in done.err
 
 
 @pytest.mark.parametrize(

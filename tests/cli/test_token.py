@@ -246,7 +246,17 @@ def test_a_service_exchanges_what_it_was_called_with(served: Installation) -> No
     assert served.is_active(exchanged, "bank")
     refused = served.run("token", "exchange", "-", *asking, f"--audience={ORDERS}", stdin=exchanged)
     assert (refused.code, refused.out) == (2, "")
-    assert "invalid_target" in refused.err
+    assert "invalid_target. Check --audience" in refused.err
+    for client, token, said in [
+        ("orders", exchanged, "has the client as --introspector"),
+        ("shop", called_with, "set-exchanges"),
+    ]:
+        asking = [f"--client-id={client}", f"--client-secret-file={client}.secret"]
+        refused = served.run(
+            "token", "exchange", "-", *asking, f"--audience={PAYMENTS}", stdin=token
+        )
+        assert (refused.code, refused.out) == (2, "")
+        assert said in refused.err
     (served.directory / "called-with").write_text(called_with)
     served.must("revoke", "token", "called-with")
     assert not served.is_active(exchanged, "bank")

@@ -582,6 +582,8 @@ def test_in_an_outage_the_metadata_serves_on(provider: LyingProvider) -> None:
     "settings, message",
     [
         ({"scopes": ("profile",)}, "openid"),
+        ({"scopes": "openid profile"}, "not one string"),
+        ({"claims": "name"}, "not one string"),
         ({"algorithms": ()}, "empty"),
         ({"algorithms": ("none",)}, "unknown"),
         ({"algorithms": ("HS256",)}, "alone"),

@@ -33,7 +33,6 @@ class Shop:
         self.directory = directory
         self._register()
         settings = {
-            "SHOP_AUTH": str(directory / "auth"),
             "SHOP_ORIGIN": self.origin,
             "SHOP_DATABASE": str(directory / "shop.db"),
         }
@@ -44,6 +43,7 @@ class Shop:
         self.server = subprocess.Popen(
             [*program, "--port", str(self.port), f"{module}:{application}"],
             env=self.settings,
+            cwd=directory,  # where `dojang init auth` was typed
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -76,7 +76,11 @@ class Shop:
         def run(*arguments: str, **more: str) -> None:
             command = [sys.executable, str(ROOT / "examples" / "django_shop.py"), *arguments]
             subprocess.run(
-                command, env={**self.settings, **more}, check=True, stdout=subprocess.DEVNULL
+                command,
+                env={**self.settings, **more},
+                cwd=self.directory,
+                check=True,
+                stdout=subprocess.DEVNULL,
             )
 
         run("migrate")

@@ -29,6 +29,7 @@ from dojang.cli.commands import (
     user,
 )
 from dojang.cli.errors import Exit, Failure
+from dojang.cli.help import Commands
 from dojang.cli.output import show_failure
 
 
@@ -48,18 +49,16 @@ logging.getLogger("dojang").addHandler(logging.NullHandler())
 
 _USAGE_ERROR: Final[Any] = typer.BadParameter.__mro__[1]
 
-app: Final = typer.Typer(
+app: Final = Commands(
     name="dojang",
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
         "Issue tokens, check them, and take them back. Exit codes: 0 done, 1 done and the finding "
         "is bad, 2 something to change on your side, 3 something did not answer."
     ),
-    no_args_is_help=True,
     result_callback=_exit,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
 )
 
 

@@ -112,7 +112,7 @@ OPTIONS: Final = (
     ClientOption("ask", "sign_in.resources", list[str], "A resource and the scopes it may ask "
                  "people for there; repeatable.", "URI=SCOPES", partial(_read_rights, "--ask")),
     ClientOption("scope", "sign_in.scopes", list[str], "What about people themselves it may ask "
-                 "for (default: openid profile email); repeatable."),
+                 "for (default: openid profile email); repeatable.", "SCOPE"),
     ClientOption("first-party", "sign_in.first_party", bool,
                  "It is your own: people are not asked."),
     ClientOption("profile", "sign_in.profile", Profile, "oauth21: PKCE always (default). "
@@ -130,7 +130,7 @@ OPTIONS: Final = (
     ClientOption("sector", "sign_in.sector", str,
                  "pairwise, and the same names as all others of this host.", "HOST"),
     ClientOption("response-mode", "sign_in.response_modes", list[ResponseMode],
-                 "How it is answered (default: either way); repeatable."),
+                 "How it is answered (default: either way); repeatable.", "query|form_post"),
     ClientOption("id-token-algorithm", "sign_in.id_token_algorithm", str,
                  "What its id_tokens are signed with (default: RS256).", "ALG"),
     ClientOption("id-token-encryption", "sign_in.id_token_encryption", str,

@@ -16,6 +16,7 @@ import msgspec
 from dojang.cli.config_settings import SETTINGS, Setting, find_problem
 from dojang.cli.errors import Exit, Failure
 from dojang.server.config import SECRETS, Config
+from dojang.storage.address import anchor_url
 
 FILE_NAME: Final = "dojang.toml"
 _BESIDES: Final = frozenset({"DOJANG_CONFIG", "DOJANG_CLIENT_SECRET", "DOJANG_CLIENT_SECRET_FILE"})
@@ -211,7 +212,7 @@ class _Sources(NamedTuple):
         else:
             found = Value(setting, setting.default, "default")
         if name == "storage.url":
-            return found._replace(value=_anchor_url(found.value, self._anchor))
+            return found._replace(value=anchor_url(found.value, self._anchor))
         if name == "keys.witness" and found.value:
             return found._replace(value=str(self._anchor / found.value))
         return found
@@ -263,11 +264,3 @@ def _build_config(values: list[Value]) -> Config:
             section, _, key = each.setting.name.rpartition(".")
             (tree.setdefault(section, {}) if section else tree)[key] = each.value
     return msgspec.convert(tree, Config)
-
-
-def _anchor_url(url: str, directory: Path) -> str:
-    """`sqlite:PATH` in full; a relative path in `dojang.toml` begins beside the file."""
-    scheme, _, place = url.partition(":")
-    if scheme != "sqlite" or not place or place.startswith("//"):
-        return url
-    return (directory / place).resolve().as_uri().replace("file://", "sqlite://", 1)

@@ -129,7 +129,8 @@ class _Inspector:
             return Check(name, passed=False, says=f"longer than {MAX_TOKEN_LENGTH} characters")
         segments = self._token.encode("ascii", "replace").split(b".")
         if len(segments) != 3:
-            return Check(name, passed=False, says=f"not a JWT: {len(segments)} segments, not 3")
+            says = f"not a JWT: that has 3 segments, and this {len(segments)}"
+            return Check(name, passed=False, says=says)
         header, payload, signature = segments
         part = "header"
         try:

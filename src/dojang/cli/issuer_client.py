@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from dojang.cli.doors import fail_unreachable
@@ -51,7 +52,8 @@ class IssuerClient:
         source = TokenSource(
             issuer=self._issuer.name, credentials=credentials, fetch_from=self._fetch_from
         )
-        return self._run(source.endpoint.ask(build_exchange_form(token, audience, scope)))
+        flow = source.endpoint.ask(build_exchange_form(token, audience, scope))
+        return self._run(flow, _EXCHANGE_HINTS)
 
     def introspect(self, credentials: Credentials, token: str) -> dict[str, Any]:
         """What the issuer says of a token (RFC 7662)."""
@@ -112,11 +114,12 @@ class IssuerClient:
             )
         )
 
-    def _run(self, flow: Flow[_T]) -> _T:
+    def _run(self, flow: Flow[_T], hints: Mapping[str, str] | None = None) -> _T:
         try:
             return drive(flow, self._transport)
         except TokenRefused as refused:
-            raise Failure(f"{refused}{_HINTS.get(refused.error, '')}") from None
+            hint = (hints or _HINTS).get(refused.error, "")
+            raise Failure(f"{refused}{hint}") from None
         except FetchFailed as error:
             raise fail_unreachable(error.host, error) from None
         except Unavailable as error:
@@ -132,7 +135,7 @@ class IssuerClient:
         return Failure(f"{self._issuer.name} refuses: {error}{_HINTS.get(error, '')}", code)
 
 
-_HINTS: Final = {
+_HINTS: Final[Mapping[str, str]] = {
     "invalid_client": (
         ". Check --client-id and the secret, and that the client is enabled and registered for "
         "this way of proving itself"
@@ -140,4 +143,20 @@ _HINTS: Final = {
     "invalid_target": ". Check --resource: it must be one that the client has a grant at",
     "invalid_scope": ". Check --scope: it must be within what the client was granted",
     "invalid_grant": ". The token was issued to another client",
+}
+_EXCHANGE_HINTS: Final[Mapping[str, str]] = {
+    "invalid_client": _HINTS["invalid_client"],
+    "unauthorized_client": (
+        ". The client has no rule to exchange tokens by: `dojang client set-exchanges`"
+    ),
+    "invalid_target": (
+        ". Check --audience: the client's rules must lead there; `dojang client list` shows them"
+    ),
+    "invalid_scope": (
+        ". The token lacks the scopes that the client's rule needs, or --scope names one that the "
+        "rule does not give; `dojang client list` shows the rules"
+    ),
+    "invalid_request": (
+        ". The token must be good still, and for a resource that has the client as --introspector"
+    ),
 }

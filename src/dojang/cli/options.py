@@ -7,6 +7,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from dojang.cli.help import Commands
+
 ConfigOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(
@@ -38,4 +40,4 @@ ClientIdArgument: TypeAlias = Annotated[
 
 def make_group(text: str) -> typer.Typer:
     """A noun: a group of commands."""
-    return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode="rich")
+    return Commands(help=text)

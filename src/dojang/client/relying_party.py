@@ -62,6 +62,8 @@ class RelyingParty:
         clock: Clock = SYSTEM_CLOCK,
         timeout: float = TIMEOUT,
     ) -> None:
+        if any(isinstance(names, str) for names in (scopes, claims)):
+            raise ValueError("scopes and claims are collections of names, not one string")
         if OPENID not in scopes:
             raise ValueError("a sign-in asks for the scope openid")
         if any(ALGORITHMS[name].symmetric for name in check_algorithms(algorithms)):

@@ -1,4 +1,5 @@
-"""The address of a store: `memory:`, `sqlite:///absolute/path` or `postgresql://…`."""
+"""The address of a store: `memory:`, `sqlite:///absolute/path` or `postgresql://…`; and
+`sqlite:PATH`, for those who say where a relative path begins."""
 
 from __future__ import annotations
 
@@ -49,6 +50,14 @@ def parse_address(url: str) -> Address:
     raise BadStoreUrl(
         "the store's address begins neither with sqlite: nor with postgresql:// (nor is it memory:)"
     )
+
+
+def anchor_url(url: str, directory: Path) -> str:
+    """`sqlite:PATH` in full, a relative path beginning in `directory`; anything else as it is."""
+    scheme, _, place = url.partition(":")
+    if scheme != "sqlite" or not place or place.startswith("//"):
+        return url
+    return (directory / place).resolve().as_uri().replace("file://", "sqlite://", 1)
 
 
 def _parse_sqlite(host: str, path: str, rest: str) -> SqliteAddress:

@@ -253,6 +253,8 @@ def _show_secret(
         answer["client_secret_file"] = str(secret_file)
     elif secret is not None:
         warn("This secret is shown now and never again: store it, and keep it out of logs.")
+    elif secret_file is not None:
+        warn(f"It has no new secret, so {secret_file} was not written.")
     if as_json:
         show_json(answer)
         return

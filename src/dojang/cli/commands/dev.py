@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def dev(
     port: Annotated[
         int, typer.Option(metavar="PORT", help="Of the provider; the application has the next.")
-    ] = 8460,
+    ] = 8470,  # neither of those of `dojang serve`, which may run beside it
     as_json: JsonOption = False,
 ) -> None:
     """Run a provider in memory, with a person and an application, until Ctrl-C.

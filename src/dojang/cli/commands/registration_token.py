@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dojang.cli.administering import administer
+from dojang.cli.config_loading import find_config_file, load_config
 from dojang.cli.options import ConfigOption, JsonOption, SecretFileOption, make_group
 from dojang.cli.output import show_json, show_table, show_time, warn
 from dojang.cli.secret_input import check_secret_file, write_secret
@@ -33,6 +36,7 @@ def add(
     check_secret_file(secret_file)
     parameters = {"label": label, "clients": clients, "lifetime": lifetime}
     answer = administer(config, "registration_token.add", parameters)
+    _warn_of_mode(config)
     if secret_file is not None:
         write_secret(secret_file, answer.pop("token"))
         answer["token_file"] = str(secret_file)
@@ -46,6 +50,19 @@ def add(
         print(f"The token is in {secret_file}.")
     else:
         print(f"token  {answer['token']}")
+
+
+def _warn_of_mode(flag: Path | None) -> None:
+    """A token that nobody asks for is most likely a setting that was forgotten."""
+    path = find_config_file(flag, os.environ)
+    mode = load_config(path, environ=os.environ, secrets=()).config.registration.mode
+    if mode == "off":
+        warn(
+            "registration.mode is off, so nobody registers with it yet: set initial_access_token "
+            "in dojang.toml and start the server anew."
+        )
+    elif mode == "open_to_everyone":
+        warn("registration.mode is open_to_everyone, so nobody needs it to register.")
 
 
 @app.command("list", epilog="Example: dojang registration-token list")

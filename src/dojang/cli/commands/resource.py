@@ -17,10 +17,10 @@ IdentifierArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="URI", help="Which protected API.")
 ]
 _AddOption: TypeAlias = Annotated[
-    list[str] | None, typer.Option(help="One more; repeatable.", show_default=False)
+    list[str] | None, typer.Option(metavar="NAME", help="One more; repeatable.", show_default=False)
 ]
 _RemoveOption: TypeAlias = Annotated[
-    list[str] | None, typer.Option(help="One less; repeatable.", show_default=False)
+    list[str] | None, typer.Option(metavar="NAME", help="One less; repeatable.", show_default=False)
 ]
 
 app = make_group("The protected APIs: what their tokens are like and who may ask about them.")
@@ -36,12 +36,16 @@ def add(
         str,
         typer.Argument(metavar="URI", help="Its identifier, which is the audience of its tokens."),
     ],
-    scope: Annotated[list[str], typer.Option(help="What may be done there; repeat for more.")],
+    scope: Annotated[
+        list[str], typer.Option(metavar="SCOPE", help="What may be done there; repeat for more.")
+    ],
     token_format: Annotated[
         TokenFormat,
         typer.Option("--format", help="jwt: services can check it alone. opaque: they must ask."),
     ] = TokenFormat.JWT,
-    algorithm: Annotated[str, typer.Option(help="What its JWTs are signed with.")] = "ES256",
+    algorithm: Annotated[
+        str, typer.Option(metavar="ALG", help="What its JWTs are signed with.")
+    ] = "ES256",
     lifetime: Annotated[int, typer.Option(metavar="SECONDS", help="How long a token lives.")] = 600,
     introspector: Annotated[
         list[str] | None,

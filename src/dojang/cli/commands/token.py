@@ -75,7 +75,9 @@ def issue(
     ] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="What it may do; repeat for more (default: all of the grant)."),
+        typer.Option(
+            metavar="SCOPE", help="What it may do; repeat for more (default: all of the grant)."
+        ),
     ] = None,
     client_secret: ClientSecretOption = None,
     post: PostOption = False,
@@ -103,7 +105,10 @@ def exchange(
     audience: Annotated[str, typer.Option(metavar="URI", help="The API that the new one is for.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="What it may do; repeat for more (default: all that the rules give)."),
+        typer.Option(
+            metavar="SCOPE",
+            help="What it may do; repeat for more (default: all that the rules give).",
+        ),
     ] = None,
     client_secret: ClientSecretOption = None,
     post: PostOption = False,
@@ -141,7 +146,8 @@ def inspect(
         list[str], typer.Option(metavar="ALG", help="A signature it allows; repeat for more.")
     ],
     scope: Annotated[
-        list[str] | None, typer.Option(help="What the request needs; repeat for more.")
+        list[str] | None,
+        typer.Option(metavar="SCOPE", help="What the request needs; repeat for more."),
     ] = None,
     jwks: Annotated[
         Path | None,

@@ -1,7 +1,7 @@
 """The application of `dojang dev`: an OpenID Connect client that shows what it was given.
 
 It speaks to the provider as any other would, over HTTP: the code flow with PKCE, state, nonce and
-`iss`, a refresh, userinfo, and a logout that the provider is asked for.
+`iss`, a refresh, and a logout that the provider is asked for.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class ClientApp:
             credentials=PublicClient(CLIENT_ID),
             redirect_uri=f"{address}/callback",
             scopes=SCOPES,
+            claims=("name", "email"),
             resource=API,
             algorithms=("ES256",),
             async_transport=transport,

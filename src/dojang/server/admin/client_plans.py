@@ -89,7 +89,10 @@ async def plan_client(
         sign_in = check_sign_in(provider, asked.sign_in, asked.authentication)
     _check_keys(provider, asked)
     if asked.authentication is AuthenticationMethod.NONE and (sign_in is None or asked.grants):
-        raise invalid("authentication: a client that acts for itself proves who it is")
+        raise invalid(
+            "authentication: none is for clients that people sign in to (redirect URIs) and that "
+            "have no grants of their own"
+        )
     secret = generate_secret() if asked.authentication in SECRET_METHODS else None
     client = Client(
         client_id=client_id,
