@@ -87,12 +87,14 @@ def put_load(origin: str, calls: Sequence[Call], *, seconds: int, folder: Path) 
     return run_wrk(origin, SCRIPT, requests, seconds=seconds)
 
 
-def run_wrk(origin: str, script: Path, said: Path, *, seconds: int) -> Load:
+def run_wrk(
+    origin: str, script: Path, said: Path, *, seconds: int, connections: int = CONNECTIONS
+) -> Load:
     """What a script of ours does with what it is told in the file `said`. Raises `BenchBroken`
     unless every answer was a success."""
     if not shutil.which("wrk"):
         raise BenchBroken("wrk is missing (`./run bench` installs it on Debian)")
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
     done = subprocess.run(
         pinned(load_core(), [*command, "-s", script, origin, "--", said]),
         capture_output=True,

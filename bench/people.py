@@ -16,7 +16,7 @@ import httpx
 
 from bench.endpoints import Side, processor_ratio
 from bench.figures import PEOPLE, Figure, Measured
-from bench.load import CONNECTIONS, Call, run_wrk
+from bench.load import Call, Load, run_wrk
 from bench.machine import BenchBroken, processor_seconds
 from bench.rounds import alternate, ratio
 from bench.servers import CALLBACK, PERSON, AuthorizationServer
@@ -24,9 +24,10 @@ from dojang.oauth.pkce import build_challenge
 
 SCRIPT = Path(__file__).resolve().parent / "lua" / "people.lua"
 VERIFIER = "v" * 64
-# Refresh tokens in turn: more than there are connections, and so few that the peer's memory, which
-# forgets what was not used among its last 1,000 entries, keeps them.
-TOKENS = CONNECTIONS + 8
+# The peer's memory forgets what was not used among its last 1,000 entries: with more connections,
+# one that waits for long finds its refresh token gone.
+AT_ONCE = 16
+TOKENS = AT_ONCE + 8  # refresh tokens in turn: more than there are connections
 
 
 class SignedIn:
@@ -152,14 +153,12 @@ def _compare(
 ) -> Measured:
     sides: dict[str, Side] = defaultdict(Side)
     for person in people:  # unmeasured: Node compiles for seconds
-        run_wrk(
-            person.server.origin, SCRIPT, _write(figure, person, folder), seconds=warm_up_seconds
-        )
+        _put_load(person, _write(figure, person, folder), seconds=warm_up_seconds)
     for number, person in alternate(people, rounds):
         said = _write(figure, person, folder)
         pid = person.server.process.pid
         before = processor_seconds(pid)
-        load = run_wrk(person.server.origin, SCRIPT, said, seconds=seconds)
+        load = _put_load(person, said, seconds=seconds)
         sides[person.server.name].add(number, load, processor_seconds(pid) - before)
     ours, theirs = (sides[person.server.name] for person in people)
     by_processor = processor_ratio(ours, theirs)
@@ -174,6 +173,10 @@ def _compare(
             "processor_ratio": asdict(by_processor),
         },
     )
+
+
+def _put_load(person: SignedIn, said: Path, *, seconds: int) -> Load:
+    return run_wrk(person.server.origin, SCRIPT, said, seconds=seconds, connections=AT_ONCE)
 
 
 def _write(figure: Figure, person: SignedIn, folder: Path) -> Path:
