@@ -84,6 +84,7 @@ def test_redirects_are_as_discreet(house: House) -> None:
         assert page.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.proves("C113")
 def test_https_is_insisted_on(pages: dict[str, Page]) -> None:
     for page in pages.values():
         assert page.headers["strict-transport-security"] == "max-age=31536000"
