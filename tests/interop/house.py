@@ -42,6 +42,12 @@ class House:
         with (self.installation.directory / "dojang.toml").open("a") as file:
             file.write(SETTINGS)
         self.installation.start()
+        self._authorize()
+        self.operate("resource.add", identifier=ORDERS, scopes=["orders:read", "orders:write"])
+        self.operate("resource.add", identifier=PAYMENTS, scopes=["payments:make"])
+
+    def _authorize(self) -> None:
+        """With a token for five minutes."""
         secret = (self.installation.directory / "operator.secret").read_text().strip()
         answer = httpx.post(
             self.issuer + "/token",
@@ -49,8 +55,6 @@ class House:
             data={"grant_type": "client_credentials", "resource": self.issuer + "/admin"},
         )
         self._admin.headers["Authorization"] = "Bearer " + answer.json()["access_token"]
-        self.operate("resource.add", identifier=ORDERS, scopes=["orders:read", "orders:write"])
-        self.operate("resource.add", identifier=PAYMENTS, scopes=["payments:make"])
 
     def close(self) -> None:
         self._admin.close()
@@ -64,6 +68,9 @@ class House:
         for placed in re.findall(r"\{(\w+)\}", path):
             path = path.replace("{" + placed + "}", parameters.pop(placed))
         answer = self._admin.request(operation.method, path, json=parameters)
+        if answer.status_code == 401:
+            self._authorize()
+            answer = self._admin.request(operation.method, path, json=parameters)
         assert answer.is_success, answer.text
         document: dict[str, Any] = answer.json()
         return document

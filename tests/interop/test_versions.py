@@ -8,7 +8,7 @@ import re
 from tests.interop.others import HERE
 from tests.mutants import ROOT
 
-ROW = re.compile(r"\| ([a-zA-Z0-9_-]+)([^|]*) \| ([\d.]+) \|")
+ROW = re.compile(r"\| ([a-zA-Z0-9_-]+)([^|]*) \| (\d+(?:\.\d+)+) \|")
 
 
 def test_the_documented_versions_are_the_locked_ones() -> None:

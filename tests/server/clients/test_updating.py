@@ -129,7 +129,7 @@ def test_how_a_client_proves_itself_is_changed(issuer: Issuer) -> None:
         ({"jwks_uri": "https://10.0.0.1/"}, 400, "jwks_uri"),
         ({"jwks_uri": "https://a.test/", "jwks": {"keys": []}}, 400, "one of the two"),
         ({"name": "\n"}, 400, "name"),
-        ({"authentication": "none"}, 400, "proves who it is"),
+        ({"authentication": "none"}, 400, "none is for clients that people sign in to"),
     ],
 )
 def test_what_cannot_be_is_refused_whole(
