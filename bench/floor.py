@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, cast
 
 from bench.machine import BenchBroken, server_core
 from bench.rounds import Interval, percentile
@@ -86,7 +86,8 @@ def _publish(connections: Sequence[socket.socket], *, messages: int, gap: float)
                 if not ready:
                     raise BenchBroken("a follower of the floor does not answer")
                 for key, _ in ready:
-                    waiting -= len(key.fileobj.recv(len(MESSAGE))) == len(MESSAGE)  # type: ignore[union-attr]
+                    connection = cast("socket.socket", key.fileobj)
+                    waiting -= len(connection.recv(len(MESSAGE))) == len(MESSAGE)
     return sent
 
 
@@ -102,7 +103,7 @@ def _follow(pipe: Connection, port: int, each: int) -> None:
         alive = each
         while alive:
             for key, _ in selector.select():
-                connection = key.fileobj  # type: ignore[assignment]
+                connection = cast("socket.socket", key.fileobj)
                 if connection.recv(len(MESSAGE)):
                     noted[key.fd].append(time.monotonic_ns())
                     connection.sendall(MESSAGE)

@@ -48,15 +48,15 @@ settings.configure(
 )
 django.setup()
 
-from django.contrib.auth import authenticate, get_user_model, login  # noqa: E402
-from django.core.asgi import get_asgi_application  # noqa: E402
-from django.core.management import execute_from_command_line  # noqa: E402
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest  # noqa: E402
-from django.shortcuts import redirect  # noqa: E402
-from django.template import engines  # noqa: E402
-from django.urls import path  # noqa: E402
+from django.contrib.auth import authenticate, get_user_model, login
+from django.core.asgi import get_asgi_application
+from django.core.management import execute_from_command_line
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.shortcuts import redirect
+from django.template import engines
+from django.urls import path
 
-from dojang.embedding import (  # noqa: E402
+from dojang.embedding import (
     AuthorizationServer,
     Config,
     Keys,
@@ -129,7 +129,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 
 def _send_back(request: HttpRequest) -> HttpResponse:
-    since = request.user.last_login  # type: ignore[union-attr]
+    since = request.user.last_login
     try:
         return redirect(
             server.confirm_sign_in(

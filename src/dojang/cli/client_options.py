@@ -186,6 +186,7 @@ def take_client_options(command: Callable[..., None]) -> Callable[..., None]:
 
     run.__doc__ = command.__doc__
     run.__name__ = command.__name__
+    # Typer reads its options from here (PEP 362); the type of a function has no such member.
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     return run
