@@ -7,6 +7,7 @@ application = server.in_front_of(application)
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -43,6 +44,8 @@ __all__ = [
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ACTOR: Final = "application"  # in the audit trail
+
+_log: Final = logging.getLogger("dojang")
 
 
 class NotStarted(RuntimeError):
@@ -185,10 +188,14 @@ class AuthorizationServer:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._answer is None:
-            await self.start()
+            try:
+                await self.start()
+            except Exception:  # noqa: BLE001  the peer is told to come back, and the operator why
+                _log.exception("the authorization server cannot start")
         if self._answer is None:
-            raise NotStarted
-        await self._answer(scope, receive, send)
+            await _refuse(send)
+        else:
+            await self._answer(scope, receive, send)
 
     async def _live(
         self, application: Application, scope: Scope, receive: Receive, send: Send
@@ -225,6 +232,12 @@ class AuthorizationServer:
             await receive()
             await self.stop()
             await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _refuse(send: Send) -> None:
+    headers = [(b"content-type", b"application/json"), (b"retry-after", b"5")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": b'{"error":"temporarily_unavailable"}'})
 
 
 def _check_page(page: str) -> None:

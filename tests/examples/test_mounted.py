@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
+from dojang.embedding import AuthorizationServer, Config, Keys, Storage
 from dojang.jose import base64url
 from dojang.oauth.pkce import build_challenge
 from tests.cli.installation import dojang, environment, find_free_ports
@@ -215,3 +216,26 @@ def test_both_have_their_own_paths(shop: Shop) -> None:
     assert shop.browser.get(f"{shop.origin}/authors").status_code == 404
     foreign = shop.browser.get(f"{shop.origin}/sign-in?return_to=https://evil.example/")
     assert "evil" not in foreign.headers.get("location", "")
+
+
+@pytest.mark.proves("O3")
+async def test_a_server_that_cannot_start_says_come_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the ASGI server has no lifespan, the first request starts it."""
+    config = Config(
+        issuer="https://shop.example/auth",
+        storage=Storage(url=f"sqlite:{tmp_path / 'nowhere' / 'dojang.db'}"),
+        keys=Keys(encryption_key=base64url.encode(bytes(32))),
+    )
+
+    async def shop(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("that is not the shop's")
+
+    app = AuthorizationServer(config).in_front_of(shop)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as browser:
+        answer = await browser.get("/auth/authorize")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json() == {"error": "temporarily_unavailable"}
+    assert "cannot start" in caplog.text

@@ -89,6 +89,7 @@ async def come_back_to_account(
     """The handle of a new session, for whom the application vouches.
 
     Raises `BadForm`, `BadTicket`, `Conflict` and `Unavailable`."""
+    await provider.state.reach_barrier()  # another node may have sealed it, under a later key
     return_to = find_account_address(provider, form_key)
     proven = await take_ticket(provider, ticket, return_to=return_to)
     check_form_key(browser, FORM, form_key)
