@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import ipaddress
 import ssl
 import time
 from collections.abc import Iterator
@@ -13,10 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from dojang.client import ClientSecretBasic, RelyingParty
 from dojang.clock import SYSTEM_CLOCK
@@ -26,6 +20,7 @@ from dojang.integrations.bff import Bff, SealKey, SealRing, SessionsInOneProcess
 from dojang.resource import Expect, IntrospectionVerifier, Policy, Route, Rule
 from dojang.server.logout_notices import deliver_notices
 from tests.browser.stage import Stage, find_free_port
+from tests.services.certificates import make_certificate
 
 API: Final = "https://shelf.example"
 LIFE: Final = 60  # seconds that an access token lasts
@@ -166,36 +161,9 @@ async def send_text(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def make_certificate(path: Path) -> Path:
-    """For this machine, signed by nobody."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = dt.datetime.now(dt.UTC)
-    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
-    return path
-
-
 @contextmanager
 def open_shop_front(stage: Stage, certificate: Path) -> Iterator[ShopFront]:
-    front = ShopFront(stage, make_certificate(certificate))
+    front = ShopFront(stage, make_certificate(certificate, "127.0.0.1", "localhost"))
     front.open()
     try:
         yield front
