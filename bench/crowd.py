@@ -82,7 +82,7 @@ class _Witness:
                 continue
             place, marks = expected
             if view.find_killer(marks) is FactKind.TOKEN:
-                self.refused[place] = time.monotonic_ns()
+                self.refused.setdefault(place, time.monotonic_ns())  # a page tells it again
 
     def evict_all(self) -> None:
         """Nothing is timed by a snapshot."""

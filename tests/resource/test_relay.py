@@ -469,7 +469,7 @@ def test_other_work_goes_on_while_a_snapshot_is_loaded(
         turning = asyncio.get_running_loop().create_task(turn())
         follower = host.join()
         while follower.view is None:
-            await follower.ask(InThreads())
+            await follower.ask_async(InThreads())
         turning.cancel()
 
     monkeypatch.setattr(chunk_files, "sha256", note)

@@ -16,9 +16,7 @@ from dojang.fetch import FetchRequest, FetchResponse
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import FactKind
 from dojang.testing import SettableClock
-from dojang.trust import follower as follower_module
 from dojang.trust.credentials import ClientSecretBasic
-from dojang.trust.feed_loop import FeedLoop
 from dojang.trust.feed_pace import Pace
 from dojang.trust.feed_status import FeedState
 from dojang.trust.follower import Follower
@@ -29,10 +27,9 @@ PATIENCE = 20  # seconds until a test gives up on something that does not happen
 
 
 @pytest.fixture(autouse=True)
-def loop_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Followers that other tests left behind keep the thread of theirs alive."""
+def threads_before() -> None:
+    """Followers that other tests left behind keep theirs."""
     BEFORE[:] = find_threads()
-    monkeypatch.setattr(follower_module, "FEED_LOOP", FeedLoop())
 
 
 @pytest.fixture
@@ -105,15 +102,15 @@ def test_lets_the_issuer_wait_a_third_of_the_smallest_bound(
     assert issuer.questions[asked]["hold"] == "0"
 
 
-def test_followers_share_a_thread_that_ends_with_the_last(issuer: ScriptedIssuer) -> None:
+def test_a_follower_has_a_thread_that_ends_with_it(issuer: ScriptedIssuer) -> None:
     followers = [build(issuer), build(issuer)]
     for follower in followers:
         follower.look()
     until(lambda: all(each.status().age is not None for each in followers))
-    assert count_threads() == 1
+    assert count_threads() == 2
     first = followers.pop(0)
     first.close()
-    assert count_threads() == 1
+    until(lambda: count_threads() == 1)
     position = first.position
     follower = first
     followers.clear()  # nobody holds the second any more
@@ -212,7 +209,6 @@ SCRIPT = """
 import os, sys, time
 from dojang.oauth.revocation_fact import FactKind
 from dojang.testing import SettableClock
-from dojang.trust import follower as follower_module
 from dojang.trust.credentials import ClientSecretBasic
 from dojang.trust.follower import Follower
 from tests.scripted_issuer import ScriptedIssuer

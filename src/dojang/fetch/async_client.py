@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import cast
 
 from dojang.fetch.deadline import is_quiet
-from dojang.fetch.errors import FetchFailed, FetchProblem
+from dojang.fetch.errors import Broken, FetchFailed, FetchProblem
 from dojang.fetch.forking import renew_in_children
 from dojang.fetch.message import FetchRequest, FetchResponse, check_request
 from dojang.fetch.names import Address, FindAddresses, find_addresses, lead_to_socket
-from dojang.fetch.pool import Origin, Pool, parse_origin
+from dojang.fetch.pool import Origin, Pool
 from dojang.fetch.reading import AnswerReader
 from dojang.fetch.tls import find_context
+from dojang.fetch.writing import Target, build_request, find_target
 
 
 class AsyncHttpTransport:
@@ -78,11 +78,11 @@ class AsyncHttpTransport:
         raise FetchFailed(request.host, problem)
 
     async def _send(self, request: FetchRequest, deadline: float) -> FetchResponse:
-        target = _find_target(request.url)
+        target = find_target(request.url)
         while (kept := self._pool.take(target.origin)) is not None:
             try:
                 return await self._ask(kept, request, target, deadline)
-            except _Broken:
+            except Broken:
                 if request.method != "GET" and not request.repeatable:
                     raise
         async with asyncio.timeout_at(deadline):
@@ -90,7 +90,7 @@ class AsyncHttpTransport:
         return await self._ask(connection, request, target, deadline)
 
     async def _ask(
-        self, connection: _Connection, request: FetchRequest, target: _Target, deadline: float
+        self, connection: _Connection, request: FetchRequest, target: Target, deadline: float
     ) -> FetchResponse:
         response = await connection.ask(request, target, deadline)
         if connection.reusable:
@@ -117,25 +117,6 @@ class AsyncHttpTransport:
         return connection
 
 
-class _Broken(ConnectionError):
-    """The connection ended before any byte of an answer came."""
-
-
-class _Target(NamedTuple):
-    """Where a URL leads. `line` is the request line without its method."""
-
-    origin: Origin
-    line: str
-
-
-@lru_cache(maxsize=256)
-def _find_target(url: str) -> _Target:
-    parts = check_request(FetchRequest("GET", url))
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    line = f" {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept-Encoding: identity\r\n"
-    return _Target(parse_origin(parts), line)
-
-
 class _Connection(asyncio.Protocol):
     """One connection to one origin, one question at a time. `reusable` is said of the last."""
 
@@ -150,13 +131,13 @@ class _Connection(asyncio.Protocol):
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def ask(self, request: FetchRequest, target: _Target, deadline: float) -> FetchResponse:
+    async def ask(self, request: FetchRequest, target: Target, deadline: float) -> FetchResponse:
         """The answer. Closed again if that fails: what comes later must answer nothing else."""
         self._reader = AnswerReader(request)
         answer: asyncio.Future[FetchResponse] = self._loop.create_future()
         self._answer = answer
         self._set_deadline(deadline)
-        self._transport.write(_build_request(request, target))
+        self._transport.write(build_request(request, target))
         try:
             return await answer
         except BaseException:
@@ -202,7 +183,7 @@ class _Connection(asyncio.Protocol):
         if answer is None or answer.done():
             return
         if not self._reader.begun:
-            answer.set_exception(_Broken())
+            answer.set_exception(Broken())
         elif failure is not None:
             answer.set_exception(ConnectionError())
         else:
@@ -230,16 +211,6 @@ class _Connection(asyncio.Protocol):
             self._timer = self._loop.call_at(self._deadline, self._expire)
         else:
             answer.set_exception(TimeoutError())
-
-
-def _build_request(request: FetchRequest, target: _Target) -> bytes:
-    lines = [request.method, target.line]
-    for name, value in request.headers:
-        lines += (name, ": ", value, "\r\n")
-    if request.body or request.method == "POST":
-        lines += ("Content-Length: ", str(len(request.body)), "\r\n")
-    lines.append("\r\n")
-    return "".join(lines).encode("ascii") + request.body
 
 
 async def _plug_in(addresses: list[Address], deadline: float) -> socket.socket:

@@ -29,3 +29,7 @@ class FetchFailed(Unavailable):
         super().__init__(f"{host} ({problem})", retry_after=retry_after)
         self.host = host
         self.problem = problem
+
+
+class Broken(ConnectionError):
+    """The connection ended before any byte of an answer came."""

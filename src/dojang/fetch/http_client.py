@@ -1,20 +1,24 @@
-"""HTTP/1.1 over the standard library: keep-alive connections in a bounded pool."""
+"""HTTP/1.1 over blocking sockets: keep-alive connections in a bounded pool."""
 
 from __future__ import annotations
 
-import http.client
+import socket
 import ssl
-from urllib.parse import SplitResult
+from contextlib import suppress
+from typing import Final
 from weakref import finalize
 
-from dojang.fetch.deadline import Deadline, DeadlineSocket, TooMuch, connect
-from dojang.fetch.errors import FetchFailed, FetchProblem
+from dojang.fetch.deadline import Deadline, connect, is_quiet
+from dojang.fetch.errors import Broken, FetchFailed, FetchProblem
 from dojang.fetch.forking import renew_in_children
-from dojang.fetch.message import FetchRequest, FetchResponse, check_request, check_response
+from dojang.fetch.message import FetchRequest, FetchResponse, check_request
 from dojang.fetch.names import FindAddresses, find_addresses, lead_to_socket
-from dojang.fetch.pool import Origin, Pool, parse_origin
-from dojang.fetch.reading import FRAMING, HEAD_BYTES
+from dojang.fetch.pool import Origin, Pool
+from dojang.fetch.reading import AnswerReader
 from dojang.fetch.tls import find_context
+from dojang.fetch.writing import Target, build_request, find_target
+
+PIECE: Final = 65_536  # bytes
 
 
 class HttpTransport:
@@ -35,6 +39,7 @@ class HttpTransport:
         self._tls = tls
         self._find = find_addresses if unix is None else lead_to_socket(unix)
         self._pool: Pool[_Connection] = Pool(per_origin=kept_per_host, total=kept)
+        self._asking: set[_Connection] = set()
         finalize(self, self._pool.close)
         renew_in_children(self._pool)
 
@@ -45,116 +50,116 @@ class HttpTransport:
         """Close the connections that are kept."""
         self._pool.close()
 
+    def abort(self) -> None:
+        """End what is being asked; the threads that wait for it see a broken connection."""
+        for connection in list(self._asking):
+            connection.abort()
+        self._pool.close()
+
     def send(self, request: FetchRequest) -> FetchResponse:
-        parts = check_request(request)
+        check_request(request)
         deadline = Deadline(request.timeout)
-        origin = parse_origin(parts)
         try:
-            return self._send(request, parts, origin, deadline)
+            return self._send(request, find_target(request.url), deadline)
         except FetchFailed:
             raise
         except TimeoutError:
             problem = FetchProblem.TIMEOUT
         except ssl.SSLError:
             problem = FetchProblem.TLS
-        except TooMuch:
-            problem = FetchProblem.TOO_LARGE
-        except (http.client.HTTPException, ValueError):  # such as a chunk of less than nothing
-            problem = FetchProblem.MALFORMED
         except OSError:
             problem = FetchProblem.CONNECTION
         # Outside of the handlers: what was raised may quote the answer.
         raise FetchFailed(request.host, problem)
 
-    def _send(
-        self, request: FetchRequest, parts: SplitResult, origin: Origin, deadline: Deadline
-    ) -> FetchResponse:
-        while (kept := self._pool.take(origin)) is not None:
+    def _send(self, request: FetchRequest, target: Target, deadline: Deadline) -> FetchResponse:
+        while (kept := self._pool.take(target.origin)) is not None:
             try:
-                response = kept.ask(request, parts, deadline)
-            except (ConnectionError, http.client.BadStatusLine):
+                return self._ask(kept, request, target, deadline)
+            except Broken:
                 if request.method != "GET" and not request.repeatable:
                     raise
-                continue
-            return self._finish(kept, request, response, origin)
-        connection = _Connection(origin, self._find, self._find_tls(origin), deadline)
-        return self._finish(connection, request, connection.ask(request, parts, deadline), origin)
+        connection = _Connection(target.origin, self._find, self._tls, deadline)
+        return self._ask(connection, request, target, deadline)
 
-    def _finish(
-        self,
-        connection: _Connection,
-        request: FetchRequest,
-        response: http.client.HTTPResponse,
-        origin: Origin,
+    def _ask(
+        self, connection: _Connection, request: FetchRequest, target: Target, deadline: Deadline
     ) -> FetchResponse:
-        done = False
+        self._asking.add(connection)
         try:
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            check_response(request, response.status, headers)
-            body = response.read(request.max_bytes + 1)
-            if len(body) > request.max_bytes:
-                raise FetchFailed(request.host, FetchProblem.TOO_LARGE)
-            if response.length:
-                raise FetchFailed(request.host, FetchProblem.MALFORMED)
-            response.read()  # the empty end of it: http.client closes what was read whole
-            done = response.isclosed() and not response.will_close
-            return FetchResponse(response.status, headers, body)
+            response = connection.ask(request, target, deadline)
         finally:
-            if done:
-                self._pool.keep(origin, connection)
-            else:
-                connection.close()
-
-    def _find_tls(self, origin: Origin) -> ssl.SSLContext | None:
-        if origin[0] == "http":
-            return None
-        return self._tls or find_context()
+            self._asking.discard(connection)
+        if connection.reusable:
+            self._pool.keep(target.origin, connection)
+        else:
+            connection.close()
+        return response
 
 
 class _Connection:
-    """One connection to one origin."""
+    """One connection to one origin, one question at a time. `reusable` is said of the last."""
 
     def __init__(
         self, origin: Origin, find: FindAddresses, tls: ssl.SSLContext | None, deadline: Deadline
     ) -> None:
-        _, host, port = origin
-        plug = connect(find(host, port).result(deadline.remaining()), deadline)
-        if tls is not None:
-            try:
-                plug.settimeout(deadline.remaining())
-                plug = tls.wrap_socket(plug, server_hostname=host)
-            except BaseException:
-                plug.close()
-                raise
-        self._socket = DeadlineSocket(plug, deadline)
-        self._http = http.client.HTTPConnection(host, port)
-        self._http.sock = self._socket
-
-    def ask(
-        self, request: FetchRequest, parts: SplitResult, deadline: Deadline
-    ) -> http.client.HTTPResponse:
-        """Send the request and read the head of the response. Closed again if that fails."""
-        self._socket.deadline = deadline
-        self._socket.allowance = HEAD_BYTES + FRAMING * request.max_bytes
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        scheme, host, port = origin
+        self.reusable = False
+        self._plug = connect(find(host, port).result(deadline.remaining()), deadline)
+        if scheme == "http":
+            return
         try:
-            self._http.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
-            self._http.putheader("Host", parts.netloc)
-            self._http.putheader("Accept-Encoding", "identity")
-            for name, value in request.headers:
-                self._http.putheader(name, value)
-            if request.body or request.method == "POST":
-                self._http.putheader("Content-Length", str(len(request.body)))
-            self._http.endheaders(request.body or None)
-            return self._http.getresponse()
+            self._plug.settimeout(deadline.remaining())
+            self._plug = (tls or find_context()).wrap_socket(self._plug, server_hostname=host)
+        except BaseException:
+            self._plug.close()
+            raise
+
+    def ask(self, request: FetchRequest, target: Target, deadline: Deadline) -> FetchResponse:
+        """The answer. Closed again if that fails: what comes later must answer nothing else."""
+        try:
+            return self._ask(AnswerReader(request), build_request(request, target), deadline)
         except BaseException:
             self.close()
             raise
 
+    def _ask(self, reader: AnswerReader, request: bytes, deadline: Deadline) -> FetchResponse:
+        plug = self._plug
+        try:
+            plug.settimeout(deadline.remaining())
+            plug.sendall(request)
+        except ConnectionError:
+            # An answer may have come first, as one does that refuses what is too large.
+            with suppress(OSError):
+                plug.shutdown(socket.SHUT_WR)
+        while True:
+            data = self._receive(reader, deadline)
+            response = reader.feed(data) if data else reader.end()
+            if response is not None:
+                self.reusable = reader.reusable
+                return response
+
+    def _receive(self, reader: AnswerReader, deadline: Deadline) -> bytes:
+        """What came; empty at the end of the connection. Raises `Broken` where that comes first."""
+        try:
+            self._plug.settimeout(deadline.remaining())
+            data = self._plug.recv(PIECE)
+        except ConnectionError:
+            if reader.begun:
+                raise
+            data = b""
+        if not data and not reader.begun:
+            raise Broken
+        return data
+
     def is_quiet(self) -> bool:
         """Whether nothing has come since the last answer: an end of file would have."""
-        return self._socket.is_quiet()
+        return is_quiet(self._plug)
+
+    def abort(self) -> None:
+        """From another thread: what is being read ends."""
+        with suppress(OSError):
+            socket.socket.shutdown(self._plug, socket.SHUT_RDWR)  # TLS state stays as it is
 
     def close(self) -> None:
-        self._http.close()
-        self._socket.hang_up()
+        self._plug.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -15,7 +16,9 @@ _parse_known_url: Final = lru_cache(maxsize=256)(parse_url)  # the same few, aga
 class FetchRequest(NamedTuple):
     """`timeout` is for all of it, from name look-up to the last byte, in seconds; `max_bytes`
     bounds the body that comes back. One that is `repeatable` (every GET is) may be sent again
-    where a kept connection broke under it."""
+    where a kept connection broke under it. `hear` is for `AsyncHttpTransport`: of an answer that
+    comes in chunks it is given every line when it comes, without the line feed, and says whether
+    to read on; what follows the last line is the body."""
 
     method: str
     url: str
@@ -24,6 +27,7 @@ class FetchRequest(NamedTuple):
     timeout: float = 5.0
     max_bytes: int = 65_536
     repeatable: bool = False
+    hear: Callable[[bytes], bool] | None = None
 
     def __repr__(self) -> str:
         return f"FetchRequest({self.method} {urlsplit(self.url).netloc})"

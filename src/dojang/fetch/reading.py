@@ -148,11 +148,26 @@ class AnswerReader:
             if data[last : last + 2] != b"\r\n":
                 raise self._fail(FetchProblem.MALFORMED)
             self._size += count
-            self._pieces.append(bytes(data[first:last]))
+            piece = bytes(data[first:last])
             del data[: last + 2]
+            hear = self._request.hear
+            if hear is None or self._status != 200 or b"\n" not in piece:
+                self._pieces.append(piece)
+            else:
+                self._hear(hear, piece)
         if len(data) > _SIZE_BYTES:
             raise self._fail(FetchProblem.MALFORMED)
         return None
+
+    def _hear(self, hear: Callable[[bytes], bool], piece: bytes) -> None:
+        """Give out the lines that `piece` ends, and keep what follows them."""
+        *lines, rest = b"".join((*self._pieces, piece)).split(b"\n")
+        self._pieces = [rest]
+        self._size = len(rest)
+        self._allowance = HEAD_BYTES + FRAMING * self._request.max_bytes
+        for line in lines:
+            if not hear(line):
+                raise self._fail(FetchProblem.MALFORMED)
 
     def _check_size(self, size: int) -> None:
         if size > self._request.max_bytes:

@@ -22,13 +22,15 @@ _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 
 class Question(NamedTuple):
     """Whether anything has happened after `rev`, where the asker's digest of the record is
-    `digest`. The answer may wait for `hold` seconds. `kids` are the keys for access tokens that it
-    holds; `witness` is what it was signed once and this server seems not to know."""
+    `digest`. The answer may wait for `hold` seconds; facts up to `heard` the asker has heard of
+    meanwhile (None: it takes no notices). `kids` are the keys for access tokens that it holds;
+    `witness` is what it was signed once and this server seems not to know."""
 
     nonce: str
     rev: Rev
     digest: bytes
     hold: float
+    heard: int | None
     kids: tuple[str, ...]
     witness: str | None
 
@@ -49,6 +51,7 @@ def parse_question(form: Mapping[str, str]) -> Question:
         Rev(_parse_number(form, "epoch"), _parse_number(form, "head")),
         _parse_digest(form.get("digest", "")),
         hold,
+        _parse_number(form, "heard") if "heard" in form else None,
         kids,
         form.get("witness"),
     )

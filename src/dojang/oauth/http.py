@@ -10,7 +10,7 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes
 
 from dojang.jose import json_object
@@ -26,9 +26,18 @@ MAX_PARAMETERS: Final = 1000
 MAX_PARAMETER_BYTES: Final = 8192
 
 
+class Channel(Protocol):
+    """Takes parts of an answer that are ready before its end."""
+
+    def send(self, headers: Headers, part: bytes) -> None:
+        """Begin the answer, a 200 with these headers, with the first part. What the handler then
+        returns ends it with the body alone."""
+
+
 class Request(NamedTuple):
     """One request, whole. `headers` are as received with names in lower case; `peer` is the
-    address of the socket's other end, never taken from a header."""
+    address of the socket's other end, never taken from a header. There is a `channel` where the
+    answer can be sent in parts."""
 
     method: str
     path: str
@@ -36,6 +45,7 @@ class Request(NamedTuple):
     headers: Headers
     body: bytes
     peer: str
+    channel: Channel | None = None
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a header that may stand once; None where it is absent.

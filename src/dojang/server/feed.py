@@ -11,9 +11,10 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
-from dojang.oauth.feed import LONGEST_HOLD, LONGEST_PAUSE, Lease
+from dojang.oauth.feed import LONGEST_HOLD, LONGEST_PAUSE, MOST_PAGES, MOST_RECORDS, Lease
 from dojang.server.feed_answers import Answers, Body, Place
 from dojang.server.feed_leases import LeaseClaims, Leases
+from dojang.server.feed_notices import Listener, Notices
 from dojang.server.feed_snapshots import Snapshots
 from dojang.server.feed_witness import parse_witness
 from dojang.server.followers import Follower, Followers, TooManyFollowers
@@ -22,6 +23,7 @@ from dojang.trust.feed_holds import Holds
 if TYPE_CHECKING:
     from dojang.clock import Clock
     from dojang.oauth.feed_questions import Question
+    from dojang.oauth.http import Channel
     from dojang.server.counters import Counters
     from dojang.server.feed_keys import FeedKeys
     from dojang.server.offloading import Offload
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 TELLING: Final = 30e-6  # seconds that it takes to tell one who waits
 FEW: Final = 64  # who are told so soon that nobody needs to pause
+MOST_BEHIND: Final = MOST_PAGES * MOST_RECORDS // 2
 LONGEST_LEASE: Final = 3 * LONGEST_HOLD  # seconds without a question, and a follower is gone
 
 _log: Final = logging.getLogger("dojang.feed")
@@ -54,6 +57,7 @@ class Feed:
         self.snapshots: Final = Snapshots(state, offload, issuer=issuer)
         self._answers = Answers(state, counters, issuer=issuer, hold=LONGEST_HOLD)
         self._holds = Holds()
+        self._notices = Notices(clock.monotonic)
         self._state = state
         self._store = store
         self._clock = clock
@@ -63,12 +67,12 @@ class Feed:
         self._watching = False
         self._hints = self._followed = 0
         self._looking: asyncio.Task[None] | None = None
-        self._told: object = None
+        self._told: tuple[Place, str] | None = None
 
     @property
     def holds_open(self) -> int:
         """How many questions wait."""
-        return len(self._holds)
+        return len(self._holds) + len(self._notices)
 
     def build_lease(self, lease: str, claims: LeaseClaims, *, now: float) -> Lease:
         """What a follower is given with its lease. Raises `Unavailable`."""
@@ -104,6 +108,7 @@ class Feed:
             )
             self._state.stop(witness)
             self._holds.release()
+            self._notices.release()
             self._state.check_whole()
 
     def note(self, lease: LeaseClaims, asked: Question, *, now: float) -> None:
@@ -134,27 +139,50 @@ class Feed:
                 reason="too_many_followers",
             ) from None
 
-    async def answer(self, lease: LeaseClaims, asked: Question) -> Body:
-        """What to tell, now or when there is something. Raises `Unavailable`."""
+    async def answer(
+        self, lease: LeaseClaims, asked: Question, channel: Channel | None
+    ) -> tuple[Body, Listener | None]:
+        """What to tell, now or when there is something; and who was told of facts meanwhile, where
+        there is a `channel` for them. Raises `Unavailable`."""
         asked_at = Place(asked.rev, asked.digest)
-        if asked.hold and asked_at == self._answers.end:
-            self._watch()
-            self._tell_news()  # those who wait on from before know less than who waits from now
-            if self._hints != self._followed:
-                self._look_soon()  # at what came while nobody waited
+        answers = self._answers
+        if channel is not None and asked.heard is not None and self._can_tell(asked):
+            listener = Listener(channel, lease.proof_key, asked.nonce)
+            since = answers.cuts
+            self._expect_news()
+            await self._notices.listen(
+                lease.follower_id, listener, asked.heard, self._state.facts, seconds=asked.hold
+            )
+            self._state.check_whole()
+            body = answers.find(asked_at, answers.cut(since), now=int(self._clock.now()))
+            return body, listener
+        if asked.hold and asked_at == answers.end:
+            self._expect_news()
             await self._holds.wait(lease.follower_id, asked.hold)
             self._state.check_whole()
-        return self._answers.find(asked_at, now=int(self._clock.now()))
+        return answers.find(asked_at, answers.end, now=int(self._clock.now())), None
 
-    def _watch(self) -> None:
+    def _can_tell(self, asked: Question) -> bool:
+        """Whether facts can be told while a question is held: of the asker's own history, and not
+        so many that its answer is worth more."""
+        facts = self._state.facts
+        behind = facts.last[0].number - asked.rev.number
+        return (
+            asked.hold > 0 and facts.digest_at(asked.rev) == asked.digest and behind <= MOST_BEHIND
+        )
+
+    def _expect_news(self) -> None:
         if not self._watching:
             self._watching = True
             self._store.watch(self._hint)
             self._hints += 1
+        self._tell_news()  # those who wait on from before know less than who waits from now
+        if self._hints != self._followed:
+            self._look_soon()  # at what came while nobody waited
 
     def _hint(self) -> None:
         self._hints += 1
-        loop = self._holds.loop
+        loop = self._holds.loop or self._notices.loop
         if loop is not None:
             loop.call_soon_threadsafe(self._look_soon)
 
@@ -164,7 +192,7 @@ class Feed:
 
     async def _look(self) -> None:
         try:
-            while self._followed != self._hints and len(self._holds):
+            while self._followed != self._hints and self.holds_open:
                 hints = self._hints
                 await self.look()
                 self._followed = hints
@@ -181,10 +209,13 @@ class Feed:
     def _tell_news(self) -> None:
         news = self._answers.find_news(now=int(self._clock.now()))
         if news != self._told:
+            if self._told is None or news[1] != self._told[1]:
+                self._notices.release()
             self._told = news
             waiting = len(self._holds)
             self._answers.pause = min(LONGEST_PAUSE, TELLING * waiting) if waiting > FEW else 0.0
             self._holds.release()
+        self._notices.tell(self._state.facts)
 
     async def exchange(self) -> None:
         """Tell the other nodes who follows here, and learn who follows there; to be called every
@@ -194,12 +225,13 @@ class Feed:
         self.snapshots.drop_unasked(now)
         await self._store.save_followers(list(self.followers.here))
         self.followers.others = tuple(await self._store.load_followers(since=now - LONGEST_LEASE))
-        if len(self._holds):
+        if self.holds_open:
             await self.look()
 
     def close(self) -> None:
         """The server stops: answer all who wait, and let nobody wait from now on."""
         self._answers.hold = 0.0
         self._holds.close()
+        self._notices.close()
         if self._looking is not None:
             self._looking.cancel()

@@ -36,7 +36,8 @@ class Body(NamedTuple):
 
 class Answers:
     """The answers as of the last barrier. `hold` is the longest wait that they offer, `pause` how
-    long askers are to leave the server to the others who wait to be told (seconds)."""
+    long askers are to leave the server to the others who wait to be told (seconds). `cuts` counts
+    the places that `cut` has found."""
 
     def __init__(self, state: State, counters: Counters, *, issuer: str, hold: float) -> None:
         self.hold = hold
@@ -44,8 +45,10 @@ class Answers:
         self._state = state
         self._counters = counters
         self._issuer = issuer
-        self._made_of: tuple[Place, SigningView, float] | None = None
-        self._bodies: dict[Place, Body] = {}
+        self._made_of: tuple[SigningView, float] | None = None
+        self._bodies: dict[tuple[Place, Place], Body] = {}
+        self.cuts = 0
+        self._cut = self.end
         self._pages: Pages | None = None
 
     @property
@@ -57,27 +60,31 @@ class Answers:
         """All that an asker may not have heard of."""
         return self.end, self._state.keys.at(now).keys_digest
 
-    def find(self, asked_at: Place, *, now: int) -> Body:
-        """What an asker is told who stands at `asked_at`. Raises `Unavailable`."""
-        end, view = self.end, self._state.keys.at(now)
+    def cut(self, since: int) -> Place:
+        """Where the record of facts ended at some moment after that at which `cuts` was `since`.
+        Answers that are not due at once end there: many end at one place, and share pages."""
+        end = self.end
+        if self.cuts == since or self._cut.rev.epoch != end.rev.epoch:
+            self.cuts += 1
+            self._cut = end
+        return self._cut
+
+    def find(self, asked_at: Place, end: Place, *, now: int) -> Body:
+        """What an asker is told who stands at `asked_at`, up to `end`. Raises `Unavailable`."""
+        view = self._state.keys.at(now)
         made_of = self._made_of
-        if (
-            made_of is None
-            or made_of[0] != end
-            or made_of[1] is not view
-            or made_of[2] != self.hold
-        ):
-            self._made_of = (end, view, self.hold)
+        if made_of is None or made_of[0] is not view or made_of[1] != self.hold:
+            self._made_of = (view, self.hold)
             self._bodies = {}
-        body = self._bodies.get(asked_at)
+        body = self._bodies.get((asked_at, end))
         if body is None:
             if len(self._bodies) >= MOST_HELD:
                 self._bodies = {}
-            body = self._bodies[asked_at] = self._build(asked_at, end, view, now=now)
+            body = self._bodies[asked_at, end] = self._build(asked_at, end, view, now=now)
         return body
 
     def _build(self, asked_at: Place, end: Place, view: SigningView, *, now: int) -> Body:
-        pages = self._find_pages(view).find(*asked_at, now=now)
+        pages = self._find_pages(view).find(*asked_at, end=end.rev, now=now)
         answer = Answer(
             end.rev,
             end.digest,

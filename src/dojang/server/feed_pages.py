@@ -34,13 +34,12 @@ class Pages:
         self._held: dict[tuple[bytes, int], str] = {}
         self._ends: deque[Rev] = deque(maxlen=ENDS_HELD)
 
-    def find(self, rev: Rev, digest: bytes, *, now: int) -> tuple[str, ...] | None:
-        """Pages that lead from `rev`, where the record had this digest, to its end, or as far as an
+    def find(self, rev: Rev, digest: bytes, *, end: Rev, now: int) -> tuple[str, ...] | None:
+        """Pages that lead from `rev`, where the record had this digest, to `end`, or as far as an
         answer can hold; None where none do. `now` is what a new page says of its time."""
         facts = self.log.find_after(rev, digest, most=MOST_PAGES * MOST_RECORDS)
         if facts is None:
             return None
-        end, _ = self.log.last
         if not self._ends or self._ends[-1] != end:
             self._ends.append(end)
         pages: list[str] = []

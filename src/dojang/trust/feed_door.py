@@ -5,7 +5,7 @@ Nothing is kept here and nothing waits: flows, driven by whoever follows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
 
@@ -14,7 +14,8 @@ from dojang.fetch import FetchRequest, FetchResponse, Flow
 from dojang.jose import base64url, json_object
 from dojang.jose.errors import InvalidToken
 from dojang.oauth.errors import Unavailable
-from dojang.oauth.feed import MOST_ANSWER_BYTES, InvalidFeed, Lease, parse_lease
+from dojang.oauth.feed import MOST_ANSWER_BYTES, PROOF_HEADER, InvalidFeed, Lease, parse_lease
+from dojang.oauth.feed_notices import MEDIA_TYPE
 from dojang.oauth.revocation_fact import Rev
 from dojang.oauth.urls import parse_url
 from dojang.trust.credentials import Credentials, build_form
@@ -54,7 +55,8 @@ class LeaseEnded(Unavailable):
 
 class Question(NamedTuple):
     """Has anything happened after `position`, where the digest is `digest`? The answer may take
-    `hold` seconds, and all of it `timeout`."""
+    `hold` seconds, and all of it `timeout`. `hear` takes the lines of notices that come meanwhile,
+    of facts after number `heard`; without it none are asked for."""
 
     nonce: str
     position: Rev
@@ -63,6 +65,8 @@ class Question(NamedTuple):
     timeout: float
     kids: Sequence[str]
     witness: str | None
+    heard: int = 0
+    hear: Callable[[bytes], bool] | None = None
 
 
 class SnapshotIndex(NamedTuple):
@@ -134,8 +138,9 @@ class FeedDoor:
             timeout=question.timeout,
             max_bytes=MOST_ANSWER_BYTES,
             repeatable=True,
+            hear=question.hear,
         )
-        return self._check(response, leased=True)
+        return _unwrap(self._check(response, leased=True))
 
     def load_index(self, lease: Lease) -> Flow[SnapshotIndex]:
         """What the issuer's present snapshot consists of."""
@@ -188,16 +193,27 @@ class FeedDoor:
 
 
 def _build_question(question: Question) -> bytes:
-    """As `build_form` would: all but the last two need no encoding."""
+    """As `build_form` would: all but the last two parts need no encoding."""
     form = (
         f"nonce={question.nonce}&epoch={question.position.epoch}&head={question.position.number}"
         f"&digest={base64url.encode(question.digest)}&hold={round(question.hold * 1000)}"
     ).encode()
+    if question.hear is not None:
+        form += b"&heard=%d" % question.heard
     if question.kids:
         form += b"&" + build_form({"kids": " ".join(question.kids)})
     if question.witness is not None:
         form += b"&" + build_form({"witness": question.witness})
     return form
+
+
+def _unwrap(response: FetchResponse) -> FetchResponse:
+    """The answer that follows notices, on a line with its proof, as one that came alone."""
+    if response.headers.get("content-type") != MEDIA_TYPE:
+        return response
+    proof, _, body = response.body.partition(b" ")
+    headers = {**response.headers, PROOF_HEADER: proof.decode("latin-1")}
+    return FetchResponse(response.status, headers, body)
 
 
 def _bear(lease: Lease) -> tuple[str, str]:

@@ -5,10 +5,12 @@ What is learned is kept in the `VerifiedFeed`, and what it is worth in the `Proo
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from secrets import token_urlsafe
 from typing import Final
 
@@ -22,12 +24,17 @@ from dojang.trust.feed_door import BearerSource, FeedDoor, LeaseEnded, NotWelcom
 from dojang.trust.feed_keys import UnknownSigner
 from dojang.trust.verified_feed import Progress, VerifiedFeed, WentBack
 
+_log = logging.getLogger("dojang.trust")
+
 NEVER: Final = float("-inf")
 LONGEST_NAME: Final = 64
 MOST_KIDS: Final = 64
 LONGEST_KID: Final = 128
 LEASE_USED: Final = 0.8  # of a lease's life, until the next is asked for
 LEASE_RETRY: Final = 30.0  # seconds
+HARDLY: Final = 0.02  # of the hold, that a notice is ahead of its answer
+MOST_LATE: Final = 3
+DEAF_FOR: Final = 300.0  # seconds
 BASE_PAUSE: Final = 30.0  # seconds from one look for a better snapshot to the next
 
 
@@ -70,8 +77,12 @@ class FeedExchange:
         self._name = name
         self._clock = clock
         self._find_kids = list_kids or self._find_shared_kids
+        self._relaying = list_kids is not None
         self._doubtful = False
-        self._heard: str | None = None
+        self._shown: str | None = None
+        self._first_heard: float | None = None
+        self._late = 0  # answers in a row whose notices came with them
+        self._deaf_until = NEVER
         self._offered_base: Rev | None = None
         self._base_after = NEVER
         self.leave()
@@ -94,15 +105,22 @@ class FeedExchange:
         kept = feed.archive is not None and feed.archive.base_due
         return (offered or kept) and self._clock.monotonic() >= self._base_after
 
-    def run(self, bearer: str | None, *, hold: float, timeout: float) -> Flow[Progress]:
+    def run(
+        self, bearer: str | None, *, hold: float, timeout: float, notices: bool = False
+    ) -> Flow[Progress]:
         """Join where that is due, then ask once; a snapshot is loaded where only that leads on.
+        `notices` says that the transport can bring some.
 
         Raises `NotOffered`, `Unavailable`, and `InvalidFeed` for what must not be believed.
         """
         if self.needs_lease:
             yield from self._renew_lease(bearer)
         try:
-            return (yield from self._ask(self._find_lease(), hold=hold, timeout=timeout))
+            return (
+                yield from self._ask(
+                    self._find_lease(), hold=hold, timeout=timeout, notices=notices
+                )
+            )
         except (LeaseEnded, UnknownSigner):
             self.leave()
             raise
@@ -116,7 +134,7 @@ class FeedExchange:
         """Show the issuer what another follower has seen signed, with the next question. Raises
         `InvalidFeed` where the issuer has not signed it."""
         self.feed.check_witness(signed)
-        self._heard = signed
+        self._shown = signed
 
     def rebase(self, *, timeout: float) -> Flow[None]:
         """Let a snapshot of what is known already take the place of the last one, where it is of
@@ -165,20 +183,26 @@ class FeedExchange:
             token_urlsafe(24), place.rev, place.digest, hold, timeout, self._list_kids(), witness
         )
 
-    def _ask(self, lease: Lease, *, hold: float, timeout: float) -> Flow[Progress]:
+    def _ask(self, lease: Lease, *, hold: float, timeout: float, notices: bool) -> Flow[Progress]:
         feed = self.feed
-        doubtful, heard = self._doubtful, self._heard
-        witness = feed.witness if doubtful else heard
+        doubtful, shown = self._doubtful, self._shown
+        witness = feed.witness if doubtful else shown
         asked_at = self._clock.monotonic()  # before the question leaves: its way there counts
         question = self._build_question(feed.place, hold, timeout, witness)
+        if notices and self._can_hear(hold, asked_at):
+            question = question._replace(
+                heard=feed.heard, hear=partial(self._hear, lease.proof_key, question.nonce)
+            )
+        self._first_heard = None
         response = yield from self._door.ask(question, lease)
+        self._notice_delay(hold)
         answer, progress = feed.take_answer(
             response.body,
             proof=response.headers.get(PROOF_HEADER, ""),
             proof_key=lease.proof_key,
             nonce=question.nonce,
         )
-        self.pause = answer.pause
+        self.pause = answer.pause if question.hear is None else 0.0
         self._notice_keys(answer.keys_digest)
         if progress is Progress.LOST:
             same_epoch = feed.view is not None and answer.rev.epoch == feed.position.epoch
@@ -189,13 +213,42 @@ class FeedExchange:
             yield from self._load_snapshot(lease)
             progress = Progress.BEHIND
         self._doubtful = self.went_back = False
-        if witness is heard:
-            self._heard = None
+        if witness is shown:
+            self._shown = None
         self._notice_time()
         if progress is Progress.PROVEN:
             self.proof.at = self._door.find_moment(response, asked_at)
             self._offered_base = self._door.find_base(response)
         return progress
+
+    def _can_hear(self, hold: float, now: float) -> bool:
+        """Whether notices are worth asking for: not where they have been held back on the way, nor
+        by a relay, whose processes are told by answers."""
+        return hold > 0 and not self._doubtful and now >= self._deaf_until and not self._relaying
+
+    def _hear(self, proof_key: bytes, nonce: str, line: bytes) -> bool:
+        try:
+            self.feed.take_notice(line, proof_key=proof_key, nonce=nonce)
+        except InvalidFeed:
+            return False
+        if self._first_heard is None:
+            self._first_heard = self._clock.monotonic()
+        return True
+
+    def _notice_delay(self, hold: float) -> None:
+        """Where something on the way keeps notices until the answer, news comes sooner without."""
+        if self._first_heard is None:
+            return
+        now = self._clock.monotonic()
+        self._late = self._late + 1 if now - self._first_heard < hold * HARDLY else 0
+        if self._late == MOST_LATE:
+            self._late = 0
+            self._deaf_until = now + DEAF_FOR
+            _log.info(
+                "notices of %s come no sooner than answers: something on the way holds them back, "
+                "and answers are asked for instead",
+                self.feed.issuer,
+            )
 
     def _renew_lease(self, bearer: str | None) -> Flow[None]:
         try:

@@ -46,6 +46,12 @@ class Holds:
             if self._waiting.get(follower_id) is woken:
                 del self._waiting[follower_id]
 
+    def wake(self, follower_id: str) -> None:
+        """End one wait, if there is one."""
+        waiting = self._waiting.get(follower_id)
+        if waiting is not None:
+            _wake(waiting)
+
     def release(self) -> None:
         """There is news: wake everybody, a few in each turn of the loop. The first are told while
         the answers to the others are made, and who asks for something else waits for none of it."""

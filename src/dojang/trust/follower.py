@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from threading import Lock
 from typing import Final
 from weakref import ref
 
 from dojang.clock import SYSTEM_CLOCK, Clock
 from dojang.fetch import (
-    AsyncHttpTransport,
     AsyncTransport,
     Flow,
     HttpTransport,
-    ThreadedTransport,
     Transport,
     drive,
     drive_async,
 )
 from dojang.fetch.forking import renew_in_children
-from dojang.fetch.workers import Workers
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.feed import DEFAULT_HOLD, InvalidFeed
 from dojang.oauth.revocation_fact import Rev
@@ -34,10 +30,9 @@ from dojang.trust.credentials import Credentials
 from dojang.trust.discovery import Issuer
 from dojang.trust.feed_door import BearerSource, NotOffered
 from dojang.trust.feed_exchange import NEVER, FeedExchange, Proof
-from dojang.trust.feed_loop import FEED_LOOP, Following
 from dojang.trust.feed_pace import Pace
 from dojang.trust.feed_status import FeedState, FeedStatus
-from dojang.trust.following import follow_on
+from dojang.trust.following import Following
 from dojang.trust.relay_door import Relaying, build_door
 from dojang.trust.revocations import RevocationView
 from dojang.trust.verified_feed import Progress, VerifiedFeed, Watcher
@@ -55,8 +50,8 @@ class Follower:
     its socket, another process of this host is followed, which needs no credentials; `relaying` is
     for that process.
 
-    `look` makes it follow by itself, on a thread that all followers of the process share, unless
-    it is driven `by_hand`: then `poll` asks. `name` is what operators see of it; `hold` how long
+    `look` makes it follow by itself, on a thread of its own, unless it is driven `by_hand`: then
+    `poll` asks. `name` is what operators see of it; `hold` how long
     the issuer may take to say "nothing new" (seconds). Raises `ValueError`.
     """
 
@@ -194,18 +189,25 @@ class Follower:
             if self._proven or self._pace.failures or not self._offered:
                 break
         if self.needs_base:
-            with suppress(Unavailable, InvalidFeed):
-                drive(self._exchange.rebase(timeout=self._pace.timeout), self._transport)
+            self.rebase(self._transport)
         return self.status()
 
-    async def ask(self, transport: AsyncTransport) -> float:
+    def ask(self, transport: Transport) -> float:
         """One exchange; seconds until the next is due."""
-        bearer = None
+        notices = isinstance(transport, HttpTransport)
         try:
-            if self._source is not None and self._exchange.needs_lease:
-                bearer = await asyncio.wrap_future(_WORKERS.run(self._source.token))
-            hold = self._pace.hold if self._proven else 0.0
-            return await drive_async(self._step(bearer, hold=hold), transport)
+            step = self._step(self._find_bearer(), hold=self._find_hold(), notices=notices)
+            return drive(step, transport)
+        except Unavailable as flaw:
+            return self._fail(flaw)
+        except Exception as flaw:  # noqa: BLE001  what is the caller's may raise anything
+            return self._fail(Unavailable(type(flaw).__name__))
+
+    async def ask_async(self, transport: AsyncTransport) -> float:
+        """As `ask`, without blocking the loop."""
+        try:
+            bearer = await asyncio.to_thread(self._find_bearer) if self._source else None
+            return await drive_async(self._step(bearer, hold=self._find_hold()), transport)
         except Unavailable as flaw:
             return self._fail(flaw)
         except Exception as flaw:  # noqa: BLE001  what is the caller's may raise anything
@@ -216,12 +218,22 @@ class Follower:
         """Whether there is a snapshot that is better to build on than the last."""
         return self._exchange.needs_base
 
-    async def rebase(self, transport: AsyncTransport) -> None:
+    def rebase(self, transport: Transport) -> None:
         """Build on a later snapshot, where that can be had now."""
+        try:
+            drive(self._exchange.rebase(timeout=self._pace.timeout), transport)
+        except (Unavailable, InvalidFeed) as flaw:
+            self._tell_no_base(flaw)
+
+    async def rebase_async(self, transport: AsyncTransport) -> None:
+        """As `rebase`, without blocking the loop."""
         try:
             await drive_async(self._exchange.rebase(timeout=self._pace.timeout), transport)
         except (Unavailable, InvalidFeed) as flaw:
-            _log.info("no later snapshot of %s could be loaded: %s", self.issuer, flaw)
+            self._tell_no_base(flaw)
+
+    def _tell_no_base(self, flaw: Exception) -> None:
+        _log.info("no later snapshot of %s could be loaded: %s", self.issuer, flaw)
 
     def status(self) -> FeedStatus:
         """How things are now."""
@@ -236,17 +248,22 @@ class Follower:
             failures=self._failures,
         )
 
+    def _find_hold(self) -> float:
+        return self._pace.hold if self._proven else 0.0
+
     def _find_bearer(self) -> str | None:
         if self._source is None or not self._exchange.needs_lease:
             return None
         return self._source.token()
 
-    def _step(self, bearer: str | None, *, hold: float) -> Flow[float]:
+    def _step(self, bearer: str | None, *, hold: float, notices: bool = False) -> Flow[float]:
         """One exchange; seconds until the next is due."""
         pace, began, before = self._pace, self._clock.monotonic(), self.position
         self._questions += 1
         try:
-            progress = yield from self._exchange.run(bearer, hold=hold, timeout=pace.timeout)
+            progress = yield from self._exchange.run(
+                bearer, hold=hold, timeout=pace.timeout, notices=notices
+            )
         except NotOffered:
             self._offered = self._proven = False
             self._tell()
@@ -316,22 +333,8 @@ class Follower:
             )
 
 
-_WORKERS: Final = Workers(4, name="dojang-feed-token")
-
-
 def _follow(follower: Follower, transport: Transport | None) -> Following:
     """Have `follower` ask for as long as somebody holds it."""
-    reference, unix = ref(follower, lambda _: following.cancel()), follower.relay
-
-    async def run() -> None:
-        if transport is not None:
-            await follow_on(reference, ThreadedTransport(transport, threads=2))
-            return
-        door = AsyncHttpTransport(unix=unix)
-        try:
-            await follow_on(reference, door)
-        finally:
-            await door.aclose()
-
-    following = FEED_LOOP.run(run)
+    reference = ref(follower, lambda _: following.cancel())
+    following = Following(reference, transport or HttpTransport(unix=follower.relay))
     return following

@@ -128,26 +128,37 @@ class RevocationView:
 
         Raises `ValueError` where they are not later than `as_of`, or are none.
         """
-        begin, last = Rev(epoch, first), Rev(epoch, first + len(records) - 1)
-        if epoch >> EPOCH_BITS or last.number >> NUMBER_BITS:
-            raise ValueError("there are no such positions")
-        if any(len(tag) != TAG_BYTES for _, tag, _ in records):
-            raise ValueError("a tag has not its length")
-        kinds = {kind for kind, _, _ in records}
+        last = _check_records(epoch, first, records)
         with self._writing:
-            if begin <= self.as_of:
+            if Rev(epoch, first) <= self.as_of:
                 raise ValueError("facts are applied in order, each once")
-            recent = self._recent
-            for rev, (kind, tag, forget_after) in enumerate(records, pack_rev(begin)):
-                fact = pack_fact(kind, rev, forget_after)
-                known = recent.get(tag)
-                recent[tag] = fact if known is None else join(known, fact)
-            self._of_keys |= FactKind.KEY in kinds
-            if not self._recent_others and not kinds.isdisjoint(OTHER_KINDS):
-                self._recent_others = True
-                self._publish()
+            self._add(epoch, first, records)
             self._move_to(last)
-        if len(recent) > MOST_RECENT:
+        self._settle_if_due()
+
+    def announce(self, epoch: int, first: int, records: Sequence[Record]) -> None:
+        """Take in facts that are to be applied later: they count from now on, and `as_of` stays.
+        Raises `ValueError` where they are none."""
+        last = _check_records(epoch, first, records)
+        with self._writing:
+            self._add(epoch, first, records)
+            self._end = max(self._end, pack_rev(last))
+        self._settle_if_due()
+
+    def _add(self, epoch: int, first: int, records: Sequence[Record]) -> None:
+        recent = self._recent
+        for rev, (kind, tag, forget_after) in enumerate(records, pack_rev(Rev(epoch, first))):
+            fact = pack_fact(kind, rev, forget_after)
+            known = recent.get(tag)
+            recent[tag] = fact if known is None else join(known, fact)
+        kinds = {kind for kind, _, _ in records}
+        self._of_keys |= FactKind.KEY in kinds
+        if not self._recent_others and not kinds.isdisjoint(OTHER_KINDS):
+            self._recent_others = True
+            self._publish()
+
+    def _settle_if_due(self) -> None:
+        if len(self._recent) > MOST_RECENT:
             self._settle_aside()
 
     @property
@@ -223,7 +234,7 @@ class RevocationView:
 
     def _move_to(self, rev: Rev) -> None:
         self.as_of = max(self.as_of, rev)
-        self._end = pack_rev(self.as_of)
+        self._end = max(self._end, pack_rev(self.as_of))
 
     def _publish(self) -> None:
         settled = self._settled
@@ -277,6 +288,16 @@ class RevocationView:
             self._settled, self._moving = settled, {}
             self._publish()
         return rev
+
+
+def _check_records(epoch: int, first: int, records: Sequence[Record]) -> Rev:
+    """The position of the last. Raises `ValueError`."""
+    last = Rev(epoch, first + len(records) - 1)
+    if epoch >> EPOCH_BITS or last.number >> NUMBER_BITS:
+        raise ValueError("there are no such positions")
+    if any(len(tag) != TAG_BYTES for _, tag, _ in records):
+        raise ValueError("a tag has not its length")
+    return last
 
 
 def _find_in_layer(layer: Facts, marks: Marks) -> FactKind | None:

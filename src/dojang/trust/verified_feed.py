@@ -28,6 +28,7 @@ from dojang.oauth.feed import (
     parse_manifest,
     parse_page,
 )
+from dojang.oauth.feed_notices import parse_notice
 from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
 from dojang.trust.feed_archive import Base, FeedArchive, Place
 from dojang.trust.feed_keys import FeedKeys
@@ -83,6 +84,7 @@ class VerifiedFeed:
         self.as_of = 0
         self.witness: str | None = None
         self.base = NOWHERE
+        self._heard = NOWHERE
         self.issuer: Final = issuer
         self.archive: Final = archive
         self.keys: Final = FeedKeys()
@@ -145,6 +147,25 @@ class VerifiedFeed:
         if not answer.pages:
             raise InvalidFeed("the issuer names facts that it does not tell")
         return answer, Progress.BEHIND
+
+    def take_notice(self, line: bytes, *, proof_key: bytes, nonce: str) -> None:
+        """Take in facts that the issuer tells before it signs them: they end tokens from now on.
+        Where the view stands, and how fresh it is, they do not say. Raises `InvalidFeed`."""
+        notice = parse_notice(line, proof_key, nonce)
+        if self.view is None or notice.epoch != self.position.epoch:
+            raise InvalidFeed("a notice is of another epoch")
+        try:
+            self.view.announce(notice.epoch, notice.first, notice.records)
+        except ValueError:
+            raise InvalidFeed("there is no such fact") from None
+        for watcher in self.list_watchers():
+            watcher.evict(notice.records)
+        self._heard = Rev(notice.epoch, notice.first + len(notice.records) - 1)
+
+    @property
+    def heard(self) -> int:
+        """The number of the last fact of this epoch that is known, if by a notice alone."""
+        return max(self._heard, self.position).number
 
     def check_manifest(self, signed: str, chunks: Sequence[bytes]) -> Manifest:
         """The manifest of a snapshot, from its signed form and the SHA-256 of each of its chunks.

@@ -11,14 +11,14 @@ import asyncio
 from collections import deque
 from typing import Any, Final
 
-from dojang.oauth.http import Request, Response
+from dojang.oauth.http import Headers, Request, Response
 from dojang.web.failures import build_unavailable
 from dojang.web.peer import describe_peer
 from dojang.web.reading import BODY, HEAD, NEW, TIMEOUT, Exchange, Reader, Refused
 from dojang.web.routing import RouteTable
 from dojang.web.service import Service
 from dojang.web.suspension import go_on
-from dojang.web.wire import CLOSE, CONTINUE, build_answer
+from dojang.web.wire import CLOSE, CONTINUE, build_answer, build_beginning, build_end, build_part
 
 SLICE: Final = 4096  # bytes read before waiting answers and full buffers are noticed
 
@@ -28,6 +28,7 @@ class Connection(asyncio.Protocol):
     listener can take from it."""
 
     __slots__ = (
+        "_begun",
         "_busy_since",
         "_busy_with",
         "_ended",
@@ -52,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[Response] | None = None
         self._busy_with: Exchange | None = None
         self._busy_since = 0.0
+        self._begun = False  # parts of the answer that is due are sent
         self._paused = False  # the peer does not take what was written
         self._ended = False  # nothing more is read
 
@@ -139,7 +141,7 @@ class Connection(asyncio.Protocol):
     # Answers.
 
     def _answer(self, exchange: Exchange) -> None:
-        handler, request, lines, last = exchange
+        handler, request, lines, last = self._busy_with = exchange
         try:
             answer = handler(request)
             if not isinstance(answer, Response):
@@ -149,7 +151,6 @@ class Connection(asyncio.Protocol):
                     answer = done.value
                 else:
                     self._task = task = asyncio.create_task(go_on(answer, waited))
-                    self._busy_with = exchange
                     self._busy_since = self._service.now
                     task.add_done_callback(self._answer_late)
                     return
@@ -174,9 +175,23 @@ class Connection(asyncio.Protocol):
         self._write(answer, exchange.request.method, exchange.lines, last=exchange.last)
         self._catch_up()
 
+    def send(self, headers: Headers, part: bytes) -> None:
+        """A part of the answer to the request that is in hand."""
+        if self._transport.is_closing():
+            return
+        if self._begun or self._busy_with is None:
+            self._transport.write(build_part(part))
+            return
+        self._begun = True
+        begin = build_beginning(headers, self._busy_with.lines, self._service.date)
+        self._transport.write(begin + build_part(part))
+
     def _write(self, answer: Response, method: str, lines: bytes, *, last: bool) -> None:
         service = self._service
         service.statuses[answer.status] += 1
+        if self._begun:
+            self._write_end(answer, last=last)
+            return
         if service.draining:
             last = True
         if last:
@@ -186,6 +201,18 @@ class Connection(asyncio.Protocol):
         )
         self._reader.since = service.now
         if last:
+            self._end()
+
+    def _write_end(self, answer: Response, *, last: bool) -> None:
+        """The end of an answer that was begun as a good one; where it is none, the peer is to see
+        that it has no end."""
+        self._begun = False
+        if answer.status != 200:
+            self._transport.abort()
+            return
+        self._transport.write(build_end(answer.body))
+        self._reader.since = self._service.now
+        if last or self._service.draining:
             self._end()
 
     def _refuse(self, answer: Response, reason: str) -> None:

@@ -15,7 +15,7 @@ from httptools import (
     HttpRequestParser,
 )
 
-from dojang.oauth.http import Request, Response, build_json
+from dojang.oauth.http import Channel, Request, Response, build_json
 from dojang.web.cors import VARY_ORIGIN, build_cross_origin
 from dojang.web.routing import Handler, RouteTable
 from dojang.web.service import Service
@@ -66,8 +66,8 @@ class Exchange(NamedTuple):
     last: bool
 
 
-class Taker(Protocol):
-    """Who is given the requests."""
+class Taker(Channel, Protocol):
+    """Who is given the requests, and takes the parts of their answers."""
 
     def take(self, exchange: Exchange) -> None:
         """One request, whole."""
@@ -221,6 +221,7 @@ class Reader:
                     tuple(self._headers),
                     body if isinstance(body, bytes) else bytes(body),
                     self._peer,
+                    self._taker if keep else None,
                 ),
                 lines,
                 not keep,

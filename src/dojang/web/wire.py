@@ -92,3 +92,20 @@ def build_answer(response: Response, extra: bytes, date: bytes, *, with_content:
     if with_content:
         return b"".join((build_head(status, headers), extra, date, length, body))
     return b"".join((build_head(status, headers), extra, date, length))
+
+
+def build_beginning(headers: Headers, extra: bytes, date: bytes) -> bytes:
+    """The head of an answer that comes in parts, a 200."""
+    date = date.partition(b"\n")[0]
+    coding = b"\ntransfer-encoding: chunked\r\n\r\n"
+    return b"".join((build_head(200, headers), extra, date, coding))
+
+
+def build_part(part: bytes) -> bytes:
+    """A chunk (RFC 9112 §7.1)."""
+    return b"%x\r\n%b\r\n" % (len(part), part)
+
+
+def build_end(part: bytes) -> bytes:
+    """The last part, and the end."""
+    return build_part(part) + b"0\r\n\r\n" if part else b"0\r\n\r\n"

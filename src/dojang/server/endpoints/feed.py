@@ -11,6 +11,7 @@ from dojang.oauth.feed import PROOF_HEADER, build_lease, prove_answer
 from dojang.oauth.feed_questions import parse_name, parse_question
 from dojang.oauth.http import JSON, NO_STORE, Request, Response, build_json, parse_form
 from dojang.server.callers import authenticate_caller
+from dojang.server.feed_notices import HEADERS
 from dojang.server.refusals import refusing
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ async def join(provider: Provider, request: Request) -> Response:
 
 @refusing("feed")
 async def question(provider: Provider, request: Request) -> Response:
-    """Lease → is there a witness to be heard → the news, or a wait for them → proof."""
+    """Lease → is there a witness to be heard → the news, or a wait for them → proof. Who takes
+    notices hears of facts while it waits."""
     now = provider.clock.now()
     asked = parse_question(parse_form(request))
     await provider.state.reach_barrier()
@@ -45,7 +47,9 @@ async def question(provider: Provider, request: Request) -> Response:
     if asked.witness is not None:
         provider.feed.hear(asked.witness, now=now)
     provider.feed.note(lease, asked, now=now)
-    body = await provider.feed.answer(lease, asked)
+    body, listener = await provider.feed.answer(lease, asked, request.channel)
+    if listener is not None and listener.begun:
+        return Response(200, HEADERS, listener.build_line(*body))
     proof = prove_answer(lease.proof_key, asked.nonce, body.sha256)
     return Response(200, _HEADERS, body.octets, ((_PROOF, proof.encode()),))
 

@@ -1,0 +1,37 @@
+"""A request as bytes of HTTP/1.1 (RFC 9112 §3), and where it goes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from dojang.fetch.message import FetchRequest, check_request
+from dojang.fetch.pool import Origin, parse_origin
+
+
+class Target(NamedTuple):
+    """Where a URL leads. `line` is the request line without its method, and the headers that every
+    request there has."""
+
+    origin: Origin
+    line: str
+
+
+@lru_cache(maxsize=256)
+def find_target(url: str) -> Target:
+    """Raises `ValueError` for a URL that may not be fetched."""
+    parts = check_request(FetchRequest("GET", url))
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    line = f" {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept-Encoding: identity\r\n"
+    return Target(parse_origin(parts), line)
+
+
+def build_request(request: FetchRequest, target: Target) -> bytes:
+    """A whole request; its headers were checked."""
+    lines = [request.method, target.line]
+    for name, value in request.headers:
+        lines += (name, ": ", value, "\r\n")
+    if request.body or request.method == "POST":
+        lines += ("Content-Length: ", str(len(request.body)), "\r\n")
+    lines.append("\r\n")
+    return "".join(lines).encode("ascii") + request.body

@@ -1,0 +1,188 @@
+"""Those who are told of facts while their questions are held: each fact in one line, made once for
+all of them but for its proof, and no question more for it.
+
+One fact is told at once. Of a stream of them each line takes several: what a line costs those who
+read it is not to grow into what they have for their own work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from dojang.oauth.feed import MOST_RECORDS
+from dojang.oauth.feed_notices import (
+    MEDIA_TYPE,
+    MOST_NOTICE_BYTES,
+    NoticeText,
+    build_line,
+    build_notice,
+)
+from dojang.oauth.http import NO_STORE
+from dojang.oauth.revocation_fact import Rev
+from dojang.trust.feed_holds import Holds
+
+if TYPE_CHECKING:
+    from dojang.oauth.http import Channel
+    from dojang.server.fact_log import FactLog, LoggedFact
+
+MOST_TOLD: Final = 4 * MOST_RECORDS  # facts at once; who lacks more is answered
+TOLD_IN_A_TURN: Final = 16
+EASY_RATE: Final = 100.0  # facts a second that are told one by one
+MOST_EASY: Final = 64  # facts
+GATHERING: Final = 0.1  # seconds from one line to the next, of a dense stream
+
+# Buffering servers between (nginx) are asked to pass parts on as they come.
+HEADERS: Final = (
+    (b"content-type", MEDIA_TYPE.encode()),
+    *NO_STORE,
+    (b"x-accel-buffering", b"no"),
+)
+
+
+class Listener:
+    """A held question that is told of facts. `begun` says that it was, `ended` that it is to be
+    answered."""
+
+    __slots__ = ("_channel", "_left", "_nonce", "_proof_key", "begun", "ended")
+
+    def __init__(self, channel: Channel, proof_key: bytes, nonce: str) -> None:
+        self.begun = self.ended = False
+        self._channel = channel
+        self._proof_key = proof_key
+        self._nonce = nonce
+        self._left = MOST_NOTICE_BYTES
+
+    def tell(self, notices: Sequence[NoticeText]) -> bool:
+        """Whether it can be told more."""
+        if self.ended:
+            return False
+        lines = b"".join(self.build_line(*notice) + b"\n" for notice in notices)
+        self._channel.send(HEADERS, lines)
+        self.begun = True
+        self._left -= len(lines)
+        return self._left > 0
+
+    def build_line(self, text: bytes, digest: bytes) -> bytes:
+        """A line of its answer; the last has no line feed."""
+        return build_line(text, digest, self._proof_key, self._nonce)
+
+
+class Notices:
+    """The listeners of one node. All of them have been told of the facts up to one position."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._holds = Holds()
+        self._listeners: dict[str, Listener] = {}
+        self._told = Rev(0, 0)
+        self._easy = float(MOST_EASY)
+        self._counted_at = 0.0
+        self._later: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._holds)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop in which somebody listens."""
+        return self._holds.loop
+
+    async def listen(
+        self, follower_id: str, listener: Listener, heard: int, log: FactLog, *, seconds: float
+    ) -> None:
+        """Tell `listener` of the facts after `heard`, then of later ones, for `seconds` or until
+        it is to be answered."""
+        end, _ = log.last
+        if not self._listeners:
+            self._told = end
+        missed = find_facts(log, Rev(end.epoch, heard))
+        if missed is None or (missed and not listener.tell(_build_notices(missed))):
+            return
+        self._listeners[follower_id] = listener
+        try:
+            await self._holds.wait(follower_id, seconds)
+        finally:
+            listener.ended = True
+            if self._listeners.get(follower_id) is listener:
+                del self._listeners[follower_id]
+
+    def tell(self, log: FactLog) -> None:
+        """Tell all of what they have not heard of, now or soon."""
+        if not self._listeners or self._told == log.last[0]:
+            return
+        facts = find_facts(log, self._told)
+        if facts is None:
+            self.release()
+        elif self._is_time(len(facts)):
+            self._told = log.last[0]
+            _tell_in_turns(
+                iter(list(self._listeners.items())), _build_notices(facts), self._holds.wake
+            )
+        elif self._later is None:
+            loop = asyncio.get_running_loop()
+            self._later = loop.call_later(GATHERING, self._tell_late, log)
+
+    def release(self) -> None:
+        """Answer all of them."""
+        self._listeners = {}
+        self._holds.release()
+
+    def close(self) -> None:
+        """Answer all of them, and let nobody listen from now on."""
+        self._listeners = {}
+        self._holds.close()
+
+    def _tell_late(self, log: FactLog) -> None:
+        self._later = None
+        self._easy = max(self._easy, 1.0)
+        self.tell(log)
+
+    def _is_time(self, facts: int) -> bool:
+        """Whether to tell so many facts now."""
+        if self._later is not None:
+            return False
+        now = self._monotonic()
+        self._easy = min(MOST_EASY, self._easy + (now - self._counted_at) * EASY_RATE)
+        self._counted_at = now
+        if self._easy < 1.0:
+            return False
+        self._easy = max(0.0, self._easy - facts)
+        return True
+
+
+def find_facts(log: FactLog, after: Rev) -> Sequence[LoggedFact] | None:
+    """The facts after a position; None where they are too many to be told, or not known here."""
+    end, _ = log.last
+    digest = log.digest_at(after)
+    if digest is None or end.number - after.number > MOST_TOLD:
+        return None
+    return log.find_after(after, digest)
+
+
+def _build_notices(facts: Sequence[LoggedFact]) -> list[NoticeText]:
+    return [
+        build_notice(
+            facts[begin].rev.epoch,
+            facts[begin].rev.number,
+            (fact.record for fact in facts[begin : begin + MOST_RECORDS]),
+        )
+        for begin in range(0, len(facts), MOST_RECORDS)
+    ]
+
+
+def _tell_in_turns(
+    listeners: Iterator[tuple[str, Listener]],
+    notices: Sequence[NoticeText],
+    end: Callable[[str], None],
+) -> None:
+    """A few in each turn of the loop: the first lines leave while the others are made, and who asks
+    for something else waits for none of it."""
+    told = None
+    for told in islice(listeners, TOLD_IN_A_TURN):
+        if not told[1].tell(notices):
+            end(told[0])
+    if told is not None:
+        asyncio.get_running_loop().call_soon(_tell_in_turns, listeners, notices, end)
