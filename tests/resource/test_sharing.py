@@ -420,7 +420,7 @@ def test_whom_to_follow_shows_no_secret() -> None:
 
 
 SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
 from dojang.resource import ClientSecretBasic, Expect, Hybrid, Introspection
 from dojang.testing import SettableClock
 from dojang.trust.shared_followers import SHARED_FOLLOWERS
@@ -442,10 +442,14 @@ issuer = ScriptedIssuer(clock=SettableClock())
 before = build()
 before.follower.look()
 until(lambda: before.follower.status().age is not None)
-with SHARED_FOLLOWERS._lock:           # as by a thread that builds while another one forks
-    child = os.fork()
+lock = SHARED_FOLLOWERS._lock
+lock.acquire()                         # as by a thread that builds while another one forks
+child = os.fork()
+if child:
+    lock.release()
 proven_at = before.follower.proof.at
 if child == 0:
+    signal.alarm(8)
     after = build()                    # its own copy of the issuer
     if after.follower is not before.follower:
         os._exit(4)
