@@ -122,7 +122,7 @@ def _measure_restarts(figure: Figure, *, restarts: int, folder: Path) -> Measure
     server.process.start()
     try:
         server.process.wait_until_listening()
-        with gather(place, processes=16, each=63) as crowd:
+        with gather(place, processes=16, each=63, apart=True) as crowd:
             for _ in range(restarts):
                 began = now()
                 server.process.stop()

@@ -1,8 +1,9 @@
-"""Followers in processes of their own, told over a pipe what to watch for and asked what they saw.
+"""Watchers in processes of their own, told over a pipe what to watch for and asked what they saw.
 
-A process holds one follower or many; each follower has its own lease, its own sockets and its own
-view. What is timed is the moment at which a view refuses a token: the watcher of a verifier, which
-is told when the view knows, looks the token up there and then. Nobody polls.
+A process has one watcher or many, as a service has one verifier or many. They share a follower, one
+lease, one conversation and one view, as verifiers do; or each has a follower apart, with all of
+these its own. What is timed is the moment at which a view refuses a token: every watcher, which is
+told when the view knows, looks the token up there and then. Nobody polls.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dojang.trust.credentials import ClientSecretBasic
 from dojang.trust.follower import Follower
 from dojang.trust.marks import Marks
 from dojang.trust.remote_keys import FixedKeys, KeySource
+from dojang.trust.shared_followers import SHARED_FOLLOWERS, Contact
 
 ANSWER_LIMIT = 120.0  # seconds
 LOOK_EVERY = 0.02
@@ -33,16 +35,15 @@ STAGGER = 0.002  # seconds between the first questions of one process
 
 
 class Place(NamedTuple):
-    """Where to follow, and as whom. `hold` in seconds."""
+    """Where to follow, and as whom."""
 
     issuer: str
     client_id: str
     secret: str
-    hold: float = 0.5
 
 
 class Seen(NamedTuple):
-    """What the followers of one process saw. `refused` has, for each follower, the moment
+    """What the watchers of one process saw. `refused` has, for each watcher, the moment
     (nanoseconds, monotonic) at which it began to refuse each token, by the token's place."""
 
     refused: list[dict[int, int]]
@@ -89,14 +90,23 @@ class _Witness:
 
 
 class Crowd:
-    """The parent's end: processes with `each` followers, all of them fresh."""
+    """The parent's end: processes with `each` watchers, who share a follower or have one `apart`,
+    all of them fresh."""
 
-    def __init__(self, processes: Sequence[tuple[Any, Connection]], *, each: int) -> None:
+    def __init__(
+        self, processes: Sequence[tuple[Any, Connection]], *, each: int, apart: bool
+    ) -> None:
         self._processes = processes
         self.each = each
+        self.followers_each = each if apart else 1
 
     def __len__(self) -> int:
         return len(self._processes) * self.each
+
+    @property
+    def followers(self) -> int:
+        """How many conversations there are."""
+        return len(self._processes) * self.followers_each
 
     @property
     def processes(self) -> int:
@@ -111,8 +121,8 @@ class Crowd:
         return [Seen(*answer) for answer in self._ask("report", None)]
 
     def wait_until_fresh(self, since: float) -> float:
-        """When the last follower has proven its view by a question that left after `since`
-        (seconds, boot clock)."""
+        """When the last view is proven by a question that left after `since` (seconds, boot
+        clock)."""
         return max(self._ask("fresh", since))
 
     def signal(self, number: int) -> None:
@@ -121,7 +131,7 @@ class Crowd:
             os.kill(process.pid, number)
 
     def ages(self) -> list[float]:
-        """The age of every follower's view, in seconds."""
+        """The age of every watcher's view, in seconds."""
         return [age for ages in self._ask("ages", None) for age in ages]
 
     def _ask(self, what: str, value: object) -> list[Any]:
@@ -131,23 +141,21 @@ class Crowd:
 
 
 @contextmanager
-def gather(place: Place, *, processes: int, each: int = 1) -> Iterator[Crowd]:
-    """`processes` × `each` followers of `place`, fresh. Raises `BenchBroken`."""
+def gather(place: Place, *, processes: int, each: int = 1, apart: bool = False) -> Iterator[Crowd]:
+    """`processes` × `each` watchers of `place`, fresh. Raises `BenchBroken`."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["bench.crowd"])
     started: list[tuple[Any, Connection]] = []
     try:
-        for number in range(processes):
+        for _ in range(processes):
             ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_serve, args=(theirs, place, each, number), daemon=True
-            )
+            process = context.Process(target=_serve, args=(theirs, place, each, apart), daemon=True)
             process.start()
             theirs.close()
             started.append((process, ours))
         for _, pipe in started:
             _receive(pipe)
-        yield Crowd(started, each=each)
+        yield Crowd(started, each=each, apart=apart)
     finally:
         for process, pipe in started:
             pipe.close()
@@ -168,15 +176,19 @@ def _receive(pipe: Connection) -> Any:
     return answer
 
 
-def _serve(pipe: Connection, place: Place, each: int, number: int) -> None:
+def _find_follower(place: Place, *, apart: bool) -> Follower:
+    """As a verifier does that is built with these credentials; or always a new one."""
     credentials = ClientSecretBasic(place.client_id, place.secret)
+    if apart:
+        return Follower(place.issuer, credentials=credentials)
+    return SHARED_FOLLOWERS.find(Contact(issuer=place.issuer, credentials=credentials))
+
+
+def _serve(pipe: Connection, place: Place, each: int, apart: bool) -> None:
     witnesses = []
-    for index in range(each):
-        follower = Follower(
-            place.issuer, credentials=credentials, hold=place.hold, name=f"bench:{number}:{index}"
-        )
-        witnesses.append(_Witness(follower))
-        follower.look()
+    for _ in range(each):
+        witnesses.append(_Witness(_find_follower(place, apart=apart)))
+        witnesses[-1].follower.look()
         time.sleep(STAGGER)
     began = 0.0
     try:
@@ -202,7 +214,8 @@ def _serve(pipe: Connection, place: Place, each: int, number: int) -> None:
 
 
 def _report(witnesses: Sequence[_Witness], processor: float) -> Seen:
-    statuses = [witness.follower.status() for witness in witnesses]
+    followers = {id(witness.follower): witness.follower for witness in witnesses}
+    statuses = [follower.status() for follower in followers.values()]
     return Seen(
         [witness.refused for witness in witnesses],
         processor,

@@ -22,23 +22,26 @@ from bench.rounds import Interval, percentile
 from bench.servers import token_call
 
 WARM_UP = 20  # revocations that nobody times
-GAP = 0.03  # seconds between revocations, half of it by chance, and a share for each follower
+GAP = 0.03  # seconds between revocations, half of it by chance, and a share for each conversation
 GAP_A_FOLLOWER = 0.0003
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who is to be reached: followers, in how many processes."""
+    """Who is to be reached: in each of the `processes` so many, who share one conversation with
+    the issuer or have `apart` one each."""
 
     figure: str
     processes: int
     each: int = 1
+    apart: bool = False
 
 
 AUDIENCES = (
     Audience("push-10", processes=10),
     Audience("push-100", processes=100),
     Audience("push-1000", processes=16, each=63),
+    Audience("push-1000-apart", processes=16, each=63, apart=True),
 )
 
 
@@ -60,15 +63,16 @@ def measure_push(wanted: frozenset[str], *, revocations: int, folder: Path) -> I
         server = build_ours(folder, name=audience.figure)
         with server.process:
             place = Place(server.origin, *server.introspector)
-            with gather(place, processes=audience.processes, each=audience.each) as crowd:
-                found = _measure(server, crowd, revocations=revocations)
-        found.append(_compare_floor(found[0], audience, revocations=revocations))
+            with gather(
+                place, processes=audience.processes, each=audience.each, apart=audience.apart
+            ) as crowd:
+                found = _measure(audience.figure, server, crowd, revocations=revocations)
+        found.append(_compare_floor(found[0], crowd, revocations=revocations))
         yield from (one for one in found if one.figure.name in wanted)
 
 
-def _measure(server: Ours, crowd: Crowd, *, revocations: int) -> list[Measured]:
+def _measure(name: str, server: Ours, crowd: Crowd, *, revocations: int) -> list[Measured]:
     figures = {figure.name: figure for figure in PUSH}
-    name = f"push-{min(1000, len(crowd))}"
     revoke_all(server, issue(server, WARM_UP), crowd)
     tokens = issue(server, revocations)
     crowd.watch_for([read_claims(token) for token in tokens])
@@ -80,8 +84,8 @@ def _measure(server: Ours, crowd: Crowd, *, revocations: int) -> list[Measured]:
     seen = crowd.report()
     late = find_delays(seen, [moment.accepted for moment in moments])
     whole = find_delays(seen, [moment.sent for moment in moments])
-    pages = len(tokens) * len(crowd)
-    processor = [each.processor / len(tokens) / crowd.each * 1e6 for each in seen]
+    pages = len(tokens) * crowd.followers
+    processor = [each.processor / len(tokens) / crowd.followers_each * 1e6 for each in seen]
     return [
         Measured(
             figures[name],
@@ -89,7 +93,8 @@ def _measure(server: Ours, crowd: Crowd, *, revocations: int) -> list[Measured]:
             len(tokens),
             ours=f"p50 {percentile(late, 0.5).median:.2g}, max {max(map(max, late)):.3g} ms",
             detail={
-                "followers": len(crowd),
+                "watchers": len(crowd),
+                "followers": crowd.followers,
                 "processes": crowd.processes,
                 "p50_ms": percentile(late, 0.5).median,
                 "max_ms": max(map(max, late)),
@@ -115,18 +120,18 @@ def _measure(server: Ours, crowd: Crowd, *, revocations: int) -> list[Measured]:
     ]
 
 
-def _compare_floor(push: Measured, audience: Audience, *, revocations: int) -> Measured:
-    """How many times the floor it is, which is measured at once afterwards."""
-    count = audience.processes * audience.each
+def _compare_floor(push: Measured, crowd: Crowd, *, revocations: int) -> Measured:
+    """How many times the floor it is, which is measured at once afterwards, with as many
+    connections as there were conversations."""
     floor = measure_floor(
-        processes=audience.processes,
-        each=audience.each,
+        processes=crowd.processes,
+        each=crowd.followers_each,
         messages=revocations,
-        gap=GAP + GAP_A_FOLLOWER * count,
+        gap=_find_gap(crowd),
     )
     value = push.value
     return Measured(
-        next(figure for figure in PUSH if figure.name == f"{audience.figure}-floor"),
+        next(figure for figure in PUSH if figure.name == f"{push.figure.name}-floor"),
         Interval(value.median / floor.median, value.low / floor.high, value.high / floor.low),
         revocations,
         ours=f"{value.median:.3g} ms",
@@ -138,7 +143,11 @@ def _count_idle(crowd: Crowd) -> float:
     """What a follower costs when nothing happens: microseconds a second."""
     seconds = 2.0
     time.sleep(seconds)
-    return sum(each.processor for each in crowd.report()) / len(crowd) / seconds * 1e6
+    return sum(each.processor for each in crowd.report()) / crowd.followers / seconds * 1e6
+
+
+def _find_gap(crowd: Crowd) -> float:
+    return GAP + GAP_A_FOLLOWER * crowd.followers
 
 
 def issue(server: Ours, count: int) -> list[str]:
@@ -160,7 +169,7 @@ def revoke_all(server: Ours, tokens: Sequence[str], crowd: Crowd) -> list[Moment
     host, _, port = server.origin.removeprefix("http://").partition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=10)
     draw = random.Random(len(tokens))
-    gap = GAP + GAP_A_FOLLOWER * len(crowd)
+    gap = _find_gap(crowd)
     moments = []
     for token in tokens:
         time.sleep(gap * draw.uniform(0.5, 1.5))
@@ -180,7 +189,7 @@ def revoke_all(server: Ours, tokens: Sequence[str], crowd: Crowd) -> list[Moment
 
 def find_delays(seen: Sequence[Seen], since: Sequence[int]) -> list[list[float]]:
     """For each revocation, the milliseconds from its moment in `since` (nanoseconds, monotonic)
-    until each follower refused; 0 where it did earlier."""
+    until each watcher refused; 0 where it did earlier."""
     delays: list[list[float]] = []
     for place, moment in enumerate(since):
         delays.append([])

@@ -291,6 +291,31 @@ def test_reports_the_keys_that_every_verifier_holds(
     assert "kids" not in issuer.questions[-1]
 
 
+class CountedKeys(FixedKeys):
+    """Counts how often it is to look."""
+
+    refreshed = 0
+
+    def refresh(self) -> None:
+        self.refreshed += 1
+
+
+@pytest.mark.proves("C96", "C97")
+def test_who_comes_to_a_conversation_has_its_keys_refreshed(follower: Follower) -> None:
+    early, late = CountedKeys(KeySet([])), CountedKeys(KeySet([]))
+    first = Watching(follower, KeySet([]))
+    first.keys = early
+    follower.watch(first)
+    assert early.refreshed == 0  # nobody has said anything yet
+    follower.poll()
+    assert early.refreshed == 1
+    second = Watching(follower, KeySet([]))
+    second.keys = late
+    follower.watch(second)
+    follower.poll()
+    assert (early.refreshed, late.refreshed) == (1, 1)
+
+
 @pytest.mark.proves("C117")
 def test_shows_no_secret(issuer: ScriptedIssuer, follower: Follower) -> None:
     follower.poll()

@@ -18,6 +18,7 @@ from dojang.trust.feed_status import FeedStatus
 from dojang.trust.follower import Follower
 from dojang.trust.relay_door import parse_relay
 from dojang.trust.remote_keys import KeySource, RemoteKeys
+from dojang.trust.shared_followers import SHARED_FOLLOWERS, Contact
 
 
 class Verifier(Protocol):
@@ -115,8 +116,12 @@ class Hybrid:
     asked about what the keys let pass.
 
     `follow` is whether to follow the feed; or `unix:` and the path of a socket, where one process
-    of this host follows it for all (`dojang follow`); or a `Follower` that several guards share.
-    With a clock of the caller's it is driven by hand (`Follower.poll`).
+    of this host follows it for all (`dojang follow`); or a `Follower` of the caller's.
+
+    Verifiers of a process that follow the same issuer, at the same place (`fetch_from`, socket) and
+    as the same client (equal credentials of ours, the same `source`, the same `transport`) share
+    one `Follower`, and so one conversation and one view, kept as fresh as the smallest bound of
+    them needs. With a clock of the caller's each has its own, driven by hand (`Follower.poll`).
     """
 
     introspection: Introspection
@@ -142,16 +147,15 @@ class Hybrid:
         if follow is False:
             return None
         relay = parse_relay(follow) if isinstance(follow, str) else None
-        return Follower(
-            expect.issuer,
+        contact = Contact(
+            issuer=expect.issuer,
             credentials=None if relay else asking.credentials,
             source=None if relay else asking.source,
             relay=relay,
             fetch_from=asking.fetch_from,
             transport=None if relay else asking.transport,
-            clock=asking.clock,
-            by_hand=asking.clock is not SYSTEM_CLOCK,
         )
+        return SHARED_FOLLOWERS.find(contact, clock=asking.clock)
 
 
 LOCAL = Local()

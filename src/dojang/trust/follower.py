@@ -150,12 +150,16 @@ class Follower:
         return self._exchange.time_offset
 
     def watch(self, watcher: Watcher) -> None:
-        """Tell `watcher` of what is new, for as long as somebody else holds it."""
+        """Tell `watcher` of what is new, for as long as somebody else holds it. Who comes to a
+        conversation has its keys refreshed, as all had who were there when it began."""
         self._feed.watch(watcher)
+        if self._exchange.keys_digest:
+            watcher.keys.refresh()
 
     def need(self, bound: float) -> None:
         """Somebody relies on the view for `bound` seconds: keep it fresher than that."""
-        self._pace.need(bound)
+        with self._lock:  # of two that come at once the smaller counts
+            self._pace.need(bound)
 
     def look(self) -> None:
         """To be called now and then: follow by itself, unless it does or is driven by hand."""
@@ -167,7 +171,8 @@ class Follower:
         self._tell()
 
     def close(self) -> None:
-        """Stop. The view stays as it is and grows old."""
+        """Stop, for good and for all verifiers that share it. The view stays as it is and grows
+        old. A verifier that is built later has another follower, unless it is given this one."""
         with self._lock:
             following, self._following = self._following, None
             self._by_hand = True
