@@ -34,8 +34,6 @@ from dojang.resource import (
 )
 from dojang.resource import verifier as verifier_module
 from dojang.testing import SettableClock
-from dojang.trust import follower as follower_module
-from dojang.trust.feed_loop import FeedLoop
 from dojang.trust.shared_followers import Contact, SharedFollowers
 from tests.scripted_issuer import AUDIENCE, ScriptedIssuer
 
@@ -44,10 +42,9 @@ PATIENCE = 20  # seconds until a test gives up on something that does not happen
 
 @pytest.fixture(autouse=True)
 def shared(monkeypatch: pytest.MonkeyPatch) -> SharedFollowers:
-    """None of other tests, nor their thread."""
+    """None of other tests."""
     found = SharedFollowers()
     monkeypatch.setattr(verifier_module, "SHARED_FOLLOWERS", found)
-    monkeypatch.setattr(follower_module, "FEED_LOOP", FeedLoop())
     return found
 
 

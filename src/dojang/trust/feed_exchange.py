@@ -33,7 +33,7 @@ LONGEST_KID: Final = 128
 LEASE_USED: Final = 0.8  # of a lease's life, until the next is asked for
 LEASE_RETRY: Final = 30.0  # seconds
 HARDLY: Final = 0.02  # of the hold, that a notice is ahead of its answer
-MOST_LATE: Final = 3
+MOST_LATE: Final = 8
 DEAF_FOR: Final = 300.0  # seconds
 BASE_PAUSE: Final = 30.0  # seconds from one look for a better snapshot to the next
 
