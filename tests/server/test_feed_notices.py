@@ -144,6 +144,7 @@ async def test_what_was_missed_is_told_at_once_and_what_was_heard_is_not_told_ag
         await append(world, 5)
         await asker.send(hold=0.2, heard=2)
         assert find_numbers(await asker.hear()) == [3, 4, 5]
+        assert {each.rev for each in world.provider.feed.followers.here} == {Rev(1, 2)}
         assert (await asker.conclude()).rev.number == 5
         await listen(world, asker)
         await append(world, 1)
