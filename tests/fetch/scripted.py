@@ -22,6 +22,7 @@ def acting(*acts: Act, tls: ssl.SSLContext | None = None) -> Iterator[int]:
             for act in acts:
                 plug, _ = server.accept()
                 plug.settimeout(PATIENCE)
+                plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with plug if tls is None else tls.wrap_socket(plug, server_side=True) as spoken:
                     act(spoken)
         except BaseException as failure:  # noqa: BLE001  the test is told

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def trusting(certificate: Path) -> Iterator[HttpTransport]:
     made.close()
 
 
-def ask(port: int, *, scheme: str = "http", **changes: object) -> FetchRequest:
+def ask(port: int, *, scheme: str = "http", **changes: Any) -> FetchRequest:
     request = FetchRequest("GET", f"{scheme}://127.0.0.1:{port}/", timeout=PATIENCE)
     return request._replace(**changes)
 
@@ -85,12 +86,7 @@ class Asking:
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\n", ENDLESS])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_who_waits_for_an_answer_is_woken(
-    transport: HttpTransport,
-    trusting: HttpTransport,
-    server_tls: ssl.SSLContext,
-    scheme: str,
-    begun: bytes,
-    kept: bool,
+    trusting: HttpTransport, server_tls: ssl.SSLContext, scheme: str, begun: bytes, kept: bool
 ) -> None:
     asked = Event()
 
@@ -103,14 +99,13 @@ def test_who_waits_for_an_answer_is_woken(
         asked.set()
         wait_for_end(plug)
 
-    used = trusting if scheme == "https" else transport
     with acting(act, tls=server_tls if scheme == "https" else None) as port:
         request = ask(port, scheme=scheme, repeatable=True)
         if kept:
-            used.send(request)
-        asking = Asking(used, request)
+            trusting.send(request)
+        asking = Asking(trusting, request)
         assert asked.wait(PATIENCE)
-        used.abort()
+        trusting.abort()
         assert asking.end() is FetchProblem.CONNECTION
         assert asking.response is None
 

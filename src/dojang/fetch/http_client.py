@@ -101,6 +101,7 @@ class HttpTransport:
         aborts: int,
     ) -> FetchResponse:
         """The answer, unless there were more than so many `aborts` meanwhile."""
+        response = None
         self._asking.add(connection)
         try:
             if aborts == self._aborts:
@@ -110,7 +111,7 @@ class HttpTransport:
                 raise
         finally:
             self._asking.discard(connection)
-        if aborts != self._aborts:
+        if response is None or aborts != self._aborts:
             connection.close()
             raise ConnectionAbortedError
         if connection.reusable:
