@@ -73,7 +73,7 @@ class Asking:
             self.problem = failure.problem
 
     def end(self) -> FetchProblem | None:
-        self._thread.join(PATIENCE / 2)
+        self._thread.join(PATIENCE / 4)
         assert not self._thread.is_alive()
         return self.problem
 
@@ -127,6 +127,7 @@ def test_who_sends_still_is_woken_too(transport: HttpTransport) -> None:
         over.set()
 
 
+@pytest.mark.proves("V3")
 def test_what_was_being_connected_asks_nothing(
     trusting: HttpTransport, server_tls: ssl.SSLContext
 ) -> None:
@@ -247,6 +248,7 @@ def test_an_answer_that_began_is_not_asked_for_again(transport: HttpTransport) -
         assert refused(transport, ask(port)) is FetchProblem.CONNECTION
 
 
+@pytest.mark.proves("V3")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_leaves_the_questions_of_its_parent_alone(transport: HttpTransport) -> None:

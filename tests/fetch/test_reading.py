@@ -84,6 +84,7 @@ def test_nor_has_the_answer_to_head(frame: bytes) -> None:
     assert (response.status, response.body) == (200, b"")
 
 
+@pytest.mark.proves("C99")
 @pytest.mark.parametrize(
     "wire, reusable",
     [
@@ -211,6 +212,7 @@ def test_without_a_line_all_is_body() -> None:
     assert heard == []
 
 
+@pytest.mark.proves("V3")
 @pytest.mark.parametrize(
     "head, content",
     [
