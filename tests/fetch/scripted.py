@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
 
-PATIENCE = 20  # seconds until a test gives up on somebody who does nothing
+PATIENCE = 10  # seconds until a test gives up on somebody who does nothing
 
 Act = Callable[[socket.socket], None]
 

@@ -73,7 +73,7 @@ class Asking:
             self.problem = failure.problem
 
     def end(self) -> FetchProblem | None:
-        self._thread.join(PATIENCE / 4)
+        self._thread.join(PATIENCE / 2)
         assert not self._thread.is_alive()
         return self.problem
 

@@ -24,7 +24,7 @@ from dojang.fetch.httpx_transport import Httpx2Transport, HttpxTransport
 from dojang.fetch.tls import find_context
 from dojang.testing.fault_proxy import Answer as FalseAnswer
 from dojang.testing.fault_proxy import FaultProxy, Reset, Stall, Trickle, Truncate
-from tests.fetch.scripted import acting, answer, reset, take_request, wait_for_end
+from tests.fetch.scripted import PATIENCE, acting, answer, reset, take_request, wait_for_end
 from tests.origin import Answer, Origin
 
 Send = Callable[[FetchRequest], FetchResponse]
@@ -341,7 +341,7 @@ def send_all(request: pytest.FixtureRequest) -> SendAll:
 
 
 def get(port: int, **changes: Any) -> FetchRequest:
-    return FetchRequest("GET", f"http://127.0.0.1:{port}/", timeout=20)._replace(**changes)
+    return FetchRequest("GET", f"http://127.0.0.1:{port}/", timeout=PATIENCE)._replace(**changes)
 
 
 def bodies(answers: list[FetchResponse | FetchProblem]) -> list[bytes | FetchProblem]:
@@ -367,14 +367,14 @@ def test_nor_does_what_comes_later(send_all: SendAll) -> None:
     def act(plug: socket.socket) -> None:
         take_request(plug)
         plug.sendall(PLAIN)
-        assert asked.wait(20)
+        assert asked.wait(PATIENCE)
         plug.sendall(PLAIN.replace(b"mine", b"lies"))
         came.set()
         wait_for_end(plug)
 
     def wait(_: bytes) -> bool:
         asked.set()
-        return came.wait(20)
+        return came.wait(PATIENCE)
 
     asked = Event()
     other = answer(HEAD_OF_CHUNKS + b"1\r\n\n\r\n0\r\n\r\n")
@@ -467,7 +467,7 @@ def test_an_answer_may_come_before_the_request_has_left(send_all: SendAll) -> No
 def test_a_peer_that_takes_no_request_is_given_up(send_all: SendAll) -> None:
     def act(plug: socket.socket) -> None:
         plug.recv(1)
-        assert over.wait(20)
+        assert over.wait(PATIENCE)
 
     over = Event()
     with acting(act) as port:
@@ -483,7 +483,7 @@ def test_lines_are_heard_while_the_answer_is_held(send_all: SendAll) -> None:
     def act(plug: socket.socket) -> None:
         take_request(plug)
         plug.sendall(HEAD_OF_CHUNKS + b"4\r\none\n\r\n")
-        assert heard.wait(20)
+        assert heard.wait(PATIENCE)
         plug.sendall(b"7\r\ntwo\nend\r\n0\r\n\r\n")
         take_request(plug)
         plug.sendall(PLAIN)

@@ -14,6 +14,7 @@ from tests.web.routes import ROUTES
 
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
 HEADERS = ((b"content-type", b"text/plain"),)
+END = Response(200, HEADERS, b"end")
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Held:
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: bool = False
-    answer: Response = Response(200, HEADERS, b"end")
+    answer: Response = END
 
     async def __call__(self, request: Request) -> Response:
         """One part at once, one after a while, and the answer."""
