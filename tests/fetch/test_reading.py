@@ -77,17 +77,23 @@ def test_some_answers_have_no_content(status: bytes) -> None:
     assert response.body == b""
 
 
-def test_nor_has_the_answer_to_head() -> None:
+@pytest.mark.parametrize("frame", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+def test_nor_has_the_answer_to_head(frame: bytes) -> None:
     request = GET._replace(method="HEAD")
-    assert answer(b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\n", request=request).status == 200
+    response = answer(b"HTTP/1.1 200\r\n" + frame + b"\r\n\r\n", request=request)
+    assert (response.status, response.body) == (200, b"")
 
 
+@pytest.mark.proves("C99")
 @pytest.mark.parametrize(
     "wire, reusable",
     [
         (PLAIN, True),
         (CHUNKED, True),
         (PLAIN + b"H", False),
+        (PLAIN + PLAIN, False),
+        (CHUNKED + PLAIN, False),
+        (b"HTTP/1.1 204 None\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", False),
         (CHUNKED + b"H", False),
         (PLAIN.replace(b"/1.1", b"/1.0"), False),
         (PLAIN.replace(b"X-Kind", b"Connection: Close\r\nX-Kind"), False),
@@ -142,3 +148,128 @@ def test_what_could_be_read_in_two_ways_is_not_read(wire: bytes) -> None:
 @pytest.mark.parametrize("piece", [997, 1_000_000])
 def test_no_way_of_framing_makes_an_answer_longer(wire: bytes, piece: int) -> None:
     assert refused(wire, piece=piece) is FetchProblem.TOO_LARGE
+
+
+# --- lines ---------------------------------------------------------------------------------
+
+
+class Heard(list[bytes]):
+    """The lines of an answer; `most` of them are wanted."""
+
+    def __init__(self, most: int = 1_000_000) -> None:
+        super().__init__()
+        self._most = most
+
+    def hear(self, line: bytes) -> bool:
+        self.append(line)
+        return len(self) < self._most
+
+
+def chunk(*parts: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+
+
+END = b"0\r\n\r\n"
+
+
+@pytest.mark.proves("V3")
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 100])
+@pytest.mark.parametrize("piece", [1, 2, 7, 64, 10_000])
+def test_lines_are_given_out_wherever_they_are_cut(size: int, piece: int) -> None:
+    content = b"one\n\nthree \r\nf\0ur\n" + b"the body"
+    cut = chunk(*(content[at : at + size] for at in range(0, len(content), size)))
+    heard = Heard()
+    response = answer(
+        HEAD_OF_CHUNKS + cut + END, piece=piece, request=GET._replace(hear=heard.hear)
+    )
+    assert heard == [b"one", b"", b"three \r", b"f\0ur"]
+    assert response.body == b"the body"
+
+
+@pytest.mark.proves("V3")
+def test_a_line_is_given_out_when_it_has_come() -> None:
+    heard = Heard()
+    reader = AnswerReader(GET._replace(hear=heard.hear))
+    for wire, lines in [
+        (HEAD_OF_CHUNKS + chunk(b"on"), []),
+        (chunk(b"e\ntw"), [b"one"]),
+        (chunk(b"o"), [b"one"]),
+        (chunk(b"\n"), [b"one", b"two"]),
+        (chunk(b"three\nfour\n"), [b"one", b"two", b"three", b"four"]),
+    ]:
+        assert reader.feed(wire) is None
+        assert heard == lines
+    response = reader.feed(END)
+    assert response is not None
+    assert response.body == b""
+    assert reader.reusable
+
+
+def test_without_a_line_all_is_body() -> None:
+    heard = Heard()
+    wire = HEAD_OF_CHUNKS + chunk(b"a ", b"body") + END
+    assert answer(wire, request=GET._replace(hear=heard.hear)).body == b"a body"
+    assert heard == []
+
+
+@pytest.mark.proves("V3")
+@pytest.mark.parametrize(
+    "head, content",
+    [
+        (b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(b"a\nb") + END),
+        (b"HTTP/1.1 201 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(b"a\nb") + END),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", b"a\nb"),
+    ],
+)
+def test_no_other_answer_has_lines(head: bytes, content: bytes) -> None:
+    heard = Heard()
+    response = answer(head + content, request=GET._replace(hear=heard.hear))
+    assert (response.body, heard) == (b"a\nb", [])
+
+
+@pytest.mark.proves("V3")
+def test_who_hears_enough_reads_no_further() -> None:
+    heard = Heard(most=2)
+    wire = HEAD_OF_CHUNKS + chunk(b"one\ntwo\nthree\n", b"four\n") + END
+    with pytest.raises(FetchFailed) as failure:
+        read(wire, request=GET._replace(hear=heard.hear))
+    assert failure.value.problem is FetchProblem.MALFORMED
+    assert heard == [b"one", b"two"]
+
+
+@pytest.mark.proves("C99", "V3")
+@pytest.mark.parametrize("piece", [97, 65_536])
+def test_lines_may_be_longer_than_the_limit_only_together(piece: int) -> None:
+    heard = Heard()
+    request = GET._replace(hear=heard.hear)
+    lines = [bytes([97 + each % 26]) * 999 for each in range(200)]
+    wire = HEAD_OF_CHUNKS + b"".join(chunk(line[:500], line[500:] + b"\n") for line in lines)
+    assert answer(wire + chunk(b"x" * 1000) + END, piece=piece, request=request).body == b"x" * 1000
+    assert heard == lines
+
+
+@pytest.mark.proves("C99")
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"x" * 1001],
+        [b"x" * 600, b"x" * 401],
+        [b"one\n", b"x" * 600, b"x" * 400 + b"\n"],
+        [b"one\n" + b"x" * 600, b"x" * 401],
+    ],
+)
+def test_one_line_may_not(parts: list[bytes]) -> None:
+    heard = Heard()
+    with pytest.raises(FetchFailed) as failure:
+        read(HEAD_OF_CHUNKS + chunk(*parts) + END, request=GET._replace(hear=heard.hear))
+    assert failure.value.problem is FetchProblem.TOO_LARGE
+    assert heard in ([], [b"one"])
+
+
+@pytest.mark.proves("C99")
+def test_between_lines_no_framing_makes_an_answer_longer() -> None:
+    heard = Heard()
+    wire = HEAD_OF_CHUNKS + chunk(b"one\n") + (b"1;" + b"x" * 900 + b"\r\na\r\n") * 999
+    with pytest.raises(FetchFailed) as failure:
+        read(wire, request=GET._replace(hear=heard.hear), piece=1000)
+    assert failure.value.problem is FetchProblem.TOO_LARGE

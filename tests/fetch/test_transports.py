@@ -6,7 +6,8 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from threading import Thread
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from dojang.fetch.httpx_transport import Httpx2Transport, HttpxTransport
 from dojang.fetch.tls import find_context
 from dojang.testing.fault_proxy import Answer as FalseAnswer
 from dojang.testing.fault_proxy import FaultProxy, Reset, Stall, Trickle, Truncate
+from tests.fetch.scripted import PATIENCE, acting, answer, reset, take_request, wait_for_end
 from tests.origin import Answer, Origin
 
 Send = Callable[[FetchRequest], FetchResponse]
@@ -294,6 +296,218 @@ def _answer_once(server: socket.socket) -> None:
     with connection:
         connection.recv(65_536)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+# --- what our own two read alike -----------------------------------------------------------
+
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine"
+HEAD_OF_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+SendAll = Callable[[list[FetchRequest]], list[FetchResponse | FetchProblem]]
+
+
+def send_all_blocking(requests: list[FetchRequest]) -> list[FetchResponse | FetchProblem]:
+    transport = HttpTransport()
+    answers: list[FetchResponse | FetchProblem] = []
+    for request in requests:
+        try:
+            answers.append(transport.send(request))
+        except FetchFailed as failure:
+            answers.append(failure.problem)
+    transport.close()
+    return answers
+
+
+def send_all_asyncio(requests: list[FetchRequest]) -> list[FetchResponse | FetchProblem]:
+    async def run() -> list[FetchResponse | FetchProblem]:
+        transport = AsyncHttpTransport()
+        answers: list[FetchResponse | FetchProblem] = []
+        for request in requests:
+            try:
+                answers.append(await transport.send(request))
+            except FetchFailed as failure:
+                answers.append(failure.problem)
+        await transport.aclose()
+        return answers
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(params=[send_all_blocking, send_all_asyncio])
+def send_all(request: pytest.FixtureRequest) -> SendAll:
+    """Sends one after the other over one transport."""
+    chosen: SendAll = request.param
+    return chosen
+
+
+def get(port: int, **changes: Any) -> FetchRequest:
+    return FetchRequest("GET", f"http://127.0.0.1:{port}/", timeout=PATIENCE)._replace(**changes)
+
+
+def bodies(answers: list[FetchResponse | FetchProblem]) -> list[bytes | FetchProblem]:
+    return [each.body if isinstance(each, FetchResponse) else each for each in answers]
+
+
+@pytest.mark.proves("C99")
+@pytest.mark.parametrize("surplus", [PLAIN.replace(b"mine", b"lies"), b"\r\n", b"H"])
+def test_what_nobody_asked_for_answers_nothing(send_all: SendAll, surplus: bytes) -> None:
+    def act(plug: socket.socket) -> None:
+        take_request(plug)
+        plug.sendall(PLAIN + surplus)
+        wait_for_end(plug)
+
+    with acting(act, answer(PLAIN)) as port:
+        assert bodies(send_all([get(port), get(port)])) == [b"mine", b"mine"]
+
+
+@pytest.mark.proves("C99")
+def test_nor_does_what_comes_later(send_all: SendAll) -> None:
+    came = Event()
+
+    def act(plug: socket.socket) -> None:
+        take_request(plug)
+        plug.sendall(PLAIN)
+        assert asked.wait(PATIENCE)
+        plug.sendall(PLAIN.replace(b"mine", b"lies"))
+        came.set()
+        wait_for_end(plug)
+
+    def wait(_: bytes) -> bool:
+        asked.set()
+        return came.wait(PATIENCE)
+
+    asked = Event()
+    other = answer(HEAD_OF_CHUNKS + b"1\r\n\n\r\n0\r\n\r\n")
+    with acting(act, answer(PLAIN)) as first, acting(other) as second:
+        answers = send_all([get(first), get(second, hear=wait), get(first)])
+    assert bodies(answers) == [b"mine", b"", b"mine"]
+
+
+@pytest.mark.parametrize("cut", range(1, len(PLAIN), 7))
+def test_an_answer_may_come_in_pieces(send_all: SendAll, cut: int) -> None:
+    def act(plug: socket.socket) -> None:
+        for _ in range(2):
+            take_request(plug)
+            plug.sendall(PLAIN[:cut])
+            time.sleep(0.002)
+            plug.sendall(PLAIN[cut:])
+
+    with acting(act) as port:
+        assert bodies(send_all([get(port), get(port)])) == [b"mine", b"mine"]
+
+
+@pytest.mark.proves("F5")
+@pytest.mark.parametrize("begun", [b"HTTP/1.1 200 OK\r\n\r\n", HEAD_OF_CHUNKS, PLAIN[:-1]])
+def test_an_answer_without_an_end_ends_with_the_deadline(send_all: SendAll, begun: bytes) -> None:
+    def act(plug: socket.socket) -> None:
+        take_request(plug)
+        plug.sendall(begun)
+        wait_for_end(plug)
+
+    with acting(act, answer(PLAIN)) as port:
+        answers = send_all([get(port, timeout=0.2), get(port)])
+        assert bodies(answers) == [FetchProblem.TIMEOUT, b"mine"]
+
+
+@pytest.mark.proves("F5")
+def test_lines_without_an_end_do_too(send_all: SendAll) -> None:
+    lines: list[bytes] = []
+
+    def act(plug: socket.socket) -> None:
+        take_request(plug)
+        plug.sendall(HEAD_OF_CHUNKS)
+        with contextlib.suppress(OSError):
+            while True:
+                plug.sendall(b"2\r\na\n\r\n")
+                time.sleep(0.01)
+
+    def hear(line: bytes) -> bool:
+        lines.append(line)
+        return True
+
+    with acting(act) as port:
+        assert send_all([get(port, timeout=0.3, hear=hear)]) == [FetchProblem.TIMEOUT]
+    assert set(lines) == {b"a"}
+
+
+@pytest.mark.parametrize("ending", [socket.socket.close, reset])
+def test_an_answer_cut_off_is_none(
+    send_all: SendAll, ending: Callable[[socket.socket], None]
+) -> None:
+    def act(plug: socket.socket) -> None:
+        take_request(plug)
+        plug.sendall(HEAD_OF_CHUNKS + b"4\r\nmine\r\n")
+        ending(plug)
+
+    with acting(act) as port:
+        (answered,) = send_all([get(port)])
+    assert answered in {FetchProblem.MALFORMED, FetchProblem.CONNECTION}
+
+
+def test_an_answer_may_come_before_the_request_has_left(send_all: SendAll) -> None:
+    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nmuch"
+
+    def act(plug: socket.socket) -> None:
+        plug.recv(1)
+        plug.sendall(refusal)
+        plug.shutdown(socket.SHUT_WR)
+        plug.recv(1)
+        # What was not read makes a reset of the end.
+
+    with acting(act, answer(PLAIN)) as port:
+        large = get(port, method="POST", body=b"x" * 20_000_000)
+        first, second = send_all([large, get(port)])
+        assert isinstance(first, FetchResponse)
+        assert (first.status, first.body) == (413, b"much")
+        assert isinstance(second, FetchResponse)
+        assert second.body == b"mine"
+
+
+@pytest.mark.proves("F5")
+def test_a_peer_that_takes_no_request_is_given_up(send_all: SendAll) -> None:
+    def act(plug: socket.socket) -> None:
+        plug.recv(1)
+        assert over.wait(PATIENCE)
+
+    over = Event()
+    with acting(act) as port:
+        large = get(port, method="POST", body=b"x" * 20_000_000, timeout=0.2)
+        assert send_all([large]) == [FetchProblem.TIMEOUT]
+        over.set()
+
+
+@pytest.mark.proves("V3")
+def test_lines_are_heard_while_the_answer_is_held(send_all: SendAll) -> None:
+    heard, lines = Event(), list[bytes]()
+
+    def act(plug: socket.socket) -> None:
+        take_request(plug)
+        plug.sendall(HEAD_OF_CHUNKS + b"4\r\none\n\r\n")
+        assert heard.wait(PATIENCE)
+        plug.sendall(b"7\r\ntwo\nend\r\n0\r\n\r\n")
+        take_request(plug)
+        plug.sendall(PLAIN)
+
+    def hear(line: bytes) -> bool:
+        lines.append(line)
+        heard.set()
+        return True
+
+    with acting(act) as port:
+        assert bodies(send_all([get(port, hear=hear), get(port)])) == [b"end", b"mine"]
+    assert lines == [b"one", b"two"]
+
+
+@pytest.mark.proves("V3")
+def test_who_refuses_a_line_hangs_up(send_all: SendAll) -> None:
+    def act(plug: socket.socket) -> None:
+        take_request(plug)
+        plug.sendall(HEAD_OF_CHUNKS + b"4\r\none\n\r\n")
+        wait_for_end(plug)
+
+    with acting(act, answer(PLAIN)) as port:
+        answers = send_all([get(port, hear=lambda _: False), get(port)])
+        assert bodies(answers) == [FetchProblem.MALFORMED, b"mine"]
 
 
 @pytest.mark.proves("F5")

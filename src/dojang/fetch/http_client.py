@@ -40,8 +40,9 @@ class HttpTransport:
         self._find = find_addresses if unix is None else lead_to_socket(unix)
         self._pool: Pool[_Connection] = Pool(per_origin=kept_per_host, total=kept)
         self._asking: set[_Connection] = set()
+        self._aborts = 0
         finalize(self, self._pool.close)
-        renew_in_children(self._pool)
+        renew_in_children(self)
 
     def __repr__(self) -> str:
         return "HttpTransport()"
@@ -51,10 +52,18 @@ class HttpTransport:
         self._pool.close()
 
     def abort(self) -> None:
-        """End what is being asked; the threads that wait for it see a broken connection."""
+        """End what is being asked; the threads that wait for it see a broken connection. One that
+        is still connecting sees that when it has connected."""
+        self._aborts += 1
         for connection in list(self._asking):
             connection.abort()
         self._pool.close()
+
+    def renew(self) -> None:
+        asking, self._asking = self._asking, set()
+        for connection in asking:
+            connection.close()
+        self._pool.renew()
 
     def send(self, request: FetchRequest) -> FetchResponse:
         check_request(request)
@@ -73,23 +82,38 @@ class HttpTransport:
         raise FetchFailed(request.host, problem)
 
     def _send(self, request: FetchRequest, target: Target, deadline: Deadline) -> FetchResponse:
+        aborts = self._aborts
         while (kept := self._pool.take(target.origin)) is not None:
             try:
-                return self._ask(kept, request, target, deadline)
+                return self._ask(kept, request, target, deadline, aborts)
             except Broken:
                 if request.method != "GET" and not request.repeatable:
                     raise
         connection = _Connection(target.origin, self._find, self._tls, deadline)
-        return self._ask(connection, request, target, deadline)
+        return self._ask(connection, request, target, deadline, aborts)
 
     def _ask(
-        self, connection: _Connection, request: FetchRequest, target: Target, deadline: Deadline
+        self,
+        connection: _Connection,
+        request: FetchRequest,
+        target: Target,
+        deadline: Deadline,
+        aborts: int,
     ) -> FetchResponse:
+        """The answer, unless there were more than so many `aborts` meanwhile."""
+        response = None
         self._asking.add(connection)
         try:
-            response = connection.ask(request, target, deadline)
+            if aborts == self._aborts:
+                response = connection.ask(request, target, deadline)
+        except (FetchFailed, OSError):
+            if aborts == self._aborts:
+                raise
         finally:
             self._asking.discard(connection)
+        if response is None or aborts != self._aborts:
+            connection.close()
+            raise ConnectionAbortedError
         if connection.reusable:
             self._pool.keep(target.origin, connection)
         else:
@@ -128,15 +152,15 @@ class _Connection:
         try:
             plug.settimeout(deadline.remaining())
             plug.sendall(request)
-        except ConnectionError:
+            sent = True
+        except (ConnectionError, ssl.SSLEOFError):
             # An answer may have come first, as one does that refuses what is too large.
-            with suppress(OSError):
-                plug.shutdown(socket.SHUT_WR)
+            sent = False
         while True:
             data = self._receive(reader, deadline)
             response = reader.feed(data) if data else reader.end()
             if response is not None:
-                self.reusable = reader.reusable
+                self.reusable = sent and reader.reusable
                 return response
 
     def _receive(self, reader: AnswerReader, deadline: Deadline) -> bytes:

@@ -102,12 +102,12 @@ class AnswerReader:
         """How the content ends (RFC 9112 §6.3)."""
         length = self._headers.get("content-length")
         coding = self._headers.get("transfer-encoding")
-        if coding is not None:
-            if coding.lower() != "chunked" or length is not None:
-                raise self._fail(FetchProblem.MALFORMED)
-            return self._take_chunks
+        if coding is not None and (coding.lower() != "chunked" or length is not None):
+            raise self._fail(FetchProblem.MALFORMED)
         if self._request.method == "HEAD" or self._status in (204, 304):
             length = "0"
+        elif coding is not None:
+            return self._take_chunks
         if length is None:
             return self._take_rest
         self._size = int(length)

@@ -31,7 +31,8 @@ class Channel(Protocol):
 
     def send(self, headers: Headers, part: bytes) -> None:
         """Begin the answer, a 200 with these headers, with the first part. What the handler then
-        returns ends it with the body alone."""
+        returns ends it with the body alone, or without an end where it is no 200. From then on
+        nothing is to be sent: another request may be in hand."""
 
 
 class Request(NamedTuple):

@@ -176,18 +176,20 @@ class Connection(asyncio.Protocol):
         self._catch_up()
 
     def send(self, headers: Headers, part: bytes) -> None:
-        """A part of the answer to the request that is in hand."""
-        if self._transport.is_closing():
+        """A part of the answer to the request that is in hand; lost where none is."""
+        busy = self._busy_with
+        if busy is None or self._transport.is_closing():
             return
-        if self._begun or self._busy_with is None:
-            self._transport.write(build_part(part))
-            return
-        self._begun = True
-        begin = build_beginning(headers, self._busy_with.lines, self._service.date)
-        self._transport.write(begin + build_part(part))
+        data = build_part(part)
+        if not self._begun:
+            lines = busy.lines + CLOSE if self._service.draining else busy.lines
+            data = build_beginning(headers, lines, self._service.date) + data
+            self._begun = True
+        self._transport.write(data)
 
     def _write(self, answer: Response, method: str, lines: bytes, *, last: bool) -> None:
         service = self._service
+        self._busy_with = None
         service.statuses[answer.status] += 1
         if self._begun:
             self._write_end(answer, last=last)
@@ -208,6 +210,8 @@ class Connection(asyncio.Protocol):
         that it has no end."""
         self._begun = False
         if answer.status != 200:
+            self._ended = True
+            self._queue.clear()
             self._transport.abort()
             return
         self._transport.write(build_end(answer.body))

@@ -221,7 +221,7 @@ class Reader:
                     tuple(self._headers),
                     body if isinstance(body, bytes) else bytes(body),
                     self._peer,
-                    self._taker if keep else None,
+                    self._taker if keep and method != b"HEAD" else None,
                 ),
                 lines,
                 not keep,

@@ -102,10 +102,10 @@ def build_beginning(headers: Headers, extra: bytes, date: bytes) -> bytes:
 
 
 def build_part(part: bytes) -> bytes:
-    """A chunk (RFC 9112 §7.1)."""
-    return b"%x\r\n%b\r\n" % (len(part), part)
+    """A chunk (RFC 9112 §7.1); none for nothing, which would be the end."""
+    return b"%x\r\n%b\r\n" % (len(part), part) if part else b""
 
 
 def build_end(part: bytes) -> bytes:
     """The last part, and the end."""
-    return build_part(part) + b"0\r\n\r\n" if part else b"0\r\n\r\n"
+    return build_part(part) + b"0\r\n\r\n"
