@@ -162,10 +162,11 @@ class VerifiedFeed:
             watcher.evict(notice.records)
         self._heard = Rev(notice.epoch, notice.first + len(notice.records) - 1)
 
-    @property
-    def heard(self) -> int:
-        """The number of the last fact of this epoch that is known, if by a notice alone."""
-        return max(self._heard, self.position).number
+    def listen(self) -> int:
+        """The number of the last fact of this epoch that is known, if by a notice alone: what comes
+        after it is to be told. What the next answer does not lead to is asked for again."""
+        heard, self._heard = max(self._heard, self.position).number, NOWHERE
+        return heard
 
     def check_manifest(self, signed: str, chunks: Sequence[bytes]) -> Manifest:
         """The manifest of a snapshot, from its signed form and the SHA-256 of each of its chunks.
