@@ -107,6 +107,7 @@ class ScriptedIssuer:
         self.questions: list[dict[str, str]] = []
         self.joins: list[tuple[dict[str, str], Mapping[str, str]]] = []
         self.keys_digest = "keys-1"
+        self._chunks: dict[str, bytes] = {}
         self._answers: dict[str, Callable[[FetchRequest, dict[str, str]], FetchResponse]] = {
             "/.well-known/oauth-authorization-server": self._serve_metadata,
             "/jwks": self._serve_jwks,
@@ -224,6 +225,7 @@ class ScriptedIssuer:
             if record.forget_after >= now:
                 view.apply(self.epoch, number, [record])
         chunks = view.export().chunks
+        self._chunks |= {sha256(chunk).hexdigest(): chunk for chunk in chunks}
         manifest = Manifest(
             self.position,
             self.digests[-1],
@@ -245,9 +247,7 @@ class ScriptedIssuer:
         form = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
         if path.startswith("/feed/chunks/"):
             wanted = path.removeprefix("/feed/chunks/")
-            chunks = self.snapshot()[1]
-            found = [chunk for chunk in chunks if sha256(chunk).hexdigest() == wanted]
-            return self.change_response(FetchResponse(200, {}, found[0]))
+            return self.change_response(FetchResponse(200, {}, self._chunks[wanted]))
         return self._answers[path](request, form)
 
     def _serve_metadata(self, request: FetchRequest, form: dict[str, str]) -> FetchResponse:

@@ -95,6 +95,7 @@ class VerifiedFeed:
 
     def renew(self) -> None:
         self._lock = Lock()
+        self._basing = Lock()  # a snapshot takes its place; any number of readers meanwhile
 
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` of every fact from now on, for as long as somebody else holds it."""
@@ -200,12 +201,13 @@ class VerifiedFeed:
             raise InvalidFeed("there is no lease yet")
         opened = yield from _open(chunks)
         view = self.view or RevocationView(Tagger(self.view_key))
-        view.take(opened, rev=manifest.rev)
-        self.view = view
-        for watcher in self.list_watchers():
-            watcher.evict_all()
-        self._stand(manifest.rev, manifest.digest, manifest.as_of, signed)
-        self._begin_from(manifest, signed, chunks)
+        with self._basing:
+            view.take(opened, rev=manifest.rev)
+            self.view = view
+            for watcher in self.list_watchers():
+                watcher.evict_all()
+            self._stand(manifest.rev, manifest.digest, manifest.as_of, signed)
+            self._begin_from(manifest, signed, chunks)
 
     def take_base(
         self, manifest: Manifest, signed: str, chunks: Mapping[bytes, Image]
@@ -213,11 +215,12 @@ class VerifiedFeed:
         """Let a snapshot of what is known already, which `check_base` let pass and which leads to
         `place`, take the place of the last one. Raises `InvalidFeed`."""
         opened = yield from _open(chunks)
-        if self.base > manifest.rev:  # while it was opened, a later one came
-            return
-        if self.view is not None and self.base < manifest.rev:
-            self.view.rebase(opened)
-        self._begin_from(manifest, signed, chunks)
+        with self._basing:
+            if self.base > manifest.rev:  # while it was opened, a later one came
+                return
+            if self.view is not None and self.base < manifest.rev:
+                self.view.rebase(opened)
+            self._begin_from(manifest, signed, chunks)
 
     def _begin_from(self, manifest: Manifest, signed: str, chunks: Iterable[bytes]) -> None:
         self.base = manifest.rev
