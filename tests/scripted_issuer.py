@@ -9,7 +9,14 @@ from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from dojang.fetch import FetchFailed, FetchProblem, FetchRequest, FetchResponse, HttpTransport
+from dojang.fetch import (
+    FetchFailed,
+    FetchProblem,
+    FetchRequest,
+    FetchResponse,
+    HttpTransport,
+    Transport,
+)
 from dojang.jose import base64url
 from dojang.jose.jws import CompactSigner
 from dojang.jose.jwt import sign_jwt
@@ -310,11 +317,11 @@ class ScriptedIssuer:
 
 
 class Wire(HttpTransport):
-    """The one that takes notices, and leads to a scripted issuer."""
+    """The one that takes notices, and leads where `way` does, without a socket."""
 
-    def __init__(self, issuer: ScriptedIssuer) -> None:
+    def __init__(self, way: Transport) -> None:
         super().__init__()
-        self.send = issuer.send  # type: ignore[method-assign]
+        self.send = way.send  # type: ignore[method-assign]
 
 
 def _json(document: object) -> FetchResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from contextlib import suppress
+from threading import get_ident
 from typing import Final
 from weakref import finalize
 
@@ -39,22 +40,27 @@ class HttpTransport:
         self._tls = tls
         self._find = find_addresses if unix is None else lead_to_socket(unix)
         self._pool: Pool[_Connection] = Pool(per_origin=kept_per_host, total=kept)
-        self._asking: set[_Connection] = set()
         finalize(self, self._pool.close)
         renew_in_children(self._pool)
+        self.renew()
+        renew_in_children(self)
 
     def __repr__(self) -> str:
         return "HttpTransport()"
+
+    def renew(self) -> None:
+        # What is being asked is the parent's.
+        self._asking: dict[int, _Connection] = {}  # by thread
 
     def close(self) -> None:
         """Close the connections that are kept."""
         self._pool.close()
 
-    def abort(self) -> None:
-        """End what is being asked; the threads that wait for it see a broken connection."""
-        for connection in list(self._asking):
+    def abort(self, asker: int) -> None:
+        """End what the thread of this `ident` is asking: it sees a broken connection."""
+        connection = self._asking.get(asker)
+        if connection is not None:
             connection.abort()
-        self._pool.close()
 
     def send(self, request: FetchRequest) -> FetchResponse:
         check_request(request)
@@ -85,11 +91,12 @@ class HttpTransport:
     def _ask(
         self, connection: _Connection, request: FetchRequest, target: Target, deadline: Deadline
     ) -> FetchResponse:
-        self._asking.add(connection)
+        asking, asker = self._asking, get_ident()
+        asking[asker] = connection
         try:
             response = connection.ask(request, target, deadline)
         finally:
-            self._asking.discard(connection)
+            asking.pop(asker, None)
         if connection.reusable:
             self._pool.keep(target.origin, connection)
         else:
@@ -104,7 +111,7 @@ class _Connection:
         self, origin: Origin, find: FindAddresses, tls: ssl.SSLContext | None, deadline: Deadline
     ) -> None:
         scheme, host, port = origin
-        self.reusable = False
+        self.reusable = self._aborted = False
         self._plug = connect(find(host, port).result(deadline.remaining()), deadline)
         if scheme == "http":
             return
@@ -149,7 +156,7 @@ class _Connection:
                 raise
             data = b""
         if not data and not reader.begun:
-            raise Broken
+            raise ConnectionError if self._aborted else Broken
         return data
 
     def is_quiet(self) -> bool:
@@ -158,6 +165,7 @@ class _Connection:
 
     def abort(self) -> None:
         """From another thread: what is being read ends."""
+        self._aborted = True
         with suppress(OSError):
             socket.socket.shutdown(self._plug, socket.SHUT_RDWR)  # TLS state stays as it is
 
