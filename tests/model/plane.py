@@ -120,6 +120,10 @@ class Plane:
     def build_lines(self, request: FetchRequest) -> list[bytes]:
         """What the server would tell who asks this, while the question is held."""
         asked = parse_question(dict(parse_qsl(request.body.decode())))
+        try:
+            run(self.provider.state.reach_barrier())
+        except Unavailable:
+            return []
         log, proof_key = self.provider.state.facts, self.proof_key
         if asked.heard is None or proof_key is None or log.digest_at(asked.rev) != asked.digest:
             return []
