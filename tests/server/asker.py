@@ -79,15 +79,7 @@ class Asker:
 
     async def hear(self) -> list[Notice]:
         """The notices of the next part of an answer, proven."""
-        async with asyncio.timeout(PATIENCE):
-            if not self.listening:
-                head = (await self.peer.reader.readuntil(b"\r\n\r\n")).decode()
-                assert head.startswith("HTTP/1.1 200 ")
-                assert f"content-type: {MEDIA_TYPE}\r\n" in head
-                assert "transfer-encoding: chunked\r\n" in head
-                self.listening = True
-            part = await self._receive_part()
-        return self.read(part)
+        return self.read(await self.receive_part())
 
     def read(self, part: bytes) -> list[Notice]:
         """The notices of a part."""
@@ -96,15 +88,26 @@ class Asker:
 
     async def conclude(self) -> Answer:
         """The answer after notices, proven; the asker stands there now."""
-        async with asyncio.timeout(PATIENCE):
-            proof, _, body = (await self._receive_part()).partition(b" ")
-            assert await self._receive_part() == b""
+        return await self.finish(await self.receive_part())
+
+    async def finish(self, last: bytes) -> Answer:
+        """The answer, which is the last part."""
+        proof, _, body = last.partition(b" ")
+        assert await self.receive_part() == b""
         self.listening = False
         return self._stand(proof.decode(), body)
 
-    async def _receive_part(self) -> bytes:
-        size = int(await self.peer.reader.readuntil(b"\r\n"), 16)
-        return (await self.peer.reader.readexactly(size + 2))[:-2]
+    async def receive_part(self) -> bytes:
+        """The next part of an answer that begins with notices."""
+        async with asyncio.timeout(PATIENCE):
+            if not self.listening:
+                head = (await self.peer.reader.readuntil(b"\r\n\r\n")).decode()
+                assert head.startswith("HTTP/1.1 200 "), head
+                assert f"content-type: {MEDIA_TYPE}\r\n" in head
+                assert "transfer-encoding: chunked\r\n" in head
+                self.listening = True
+            size = int(await self.peer.reader.readuntil(b"\r\n"), 16)
+            return (await self.peer.reader.readexactly(size + 2))[:-2]
 
     async def receive(self) -> Answer:
         """The answer, proven; the asker stands there now."""

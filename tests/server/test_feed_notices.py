@@ -1,15 +1,18 @@
 """Facts that are told while a question is held, over real connections."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from dojang.oauth.feed import MOST_RECORDS
+from dojang.jose import base64url
+from dojang.oauth.feed import MOST_RECORDS, Answer
 from dojang.oauth.feed_notices import MOST_NOTICE_BYTES, Notice
 from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.server import feed_notices
 from dojang.server.feed_notices import GATHERING, MOST_EASY, MOST_TOLD
 from dojang.server.feed_witness import Witness
 from dojang.server.model import AppendFact
@@ -21,7 +24,9 @@ FEED = BASE + "/feed"
 
 
 @pytest.fixture
-async def world() -> World:
+async def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Where nobody is answered only to have what was told signed."""
+    monkeypatch.setattr(feed_notices, "SIGNED_WITHIN", 60.0)
     return await make_world()
 
 
@@ -151,6 +156,66 @@ async def test_what_was_missed_is_told_at_once_and_what_was_heard_is_not_told_ag
         assert find_numbers(await asker.hear()) == [6]
 
 
+@pytest.mark.proves("F15", "C91")
+async def test_what_was_told_is_soon_signed_in_somebodys_hand(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_notices, "SIGNED_WITHIN", 0.1)
+    async with listeners(world, 3) as waiting:
+        for asker in waiting:
+            await listen(world, asker)
+        for number in range(3):
+            await append(world, 1, prefix=f"{number}-")
+            await waiting[number].hear()
+            for later in waiting[number + 1 :]:
+                await later.hear()
+            answer = await waiting[number].conclude()  # who waits the longest
+            assert answer.rev.number == number + 1
+            assert world.provider.feed.holds_open == 2 - number
+
+
+@pytest.mark.proves("C92", "V3")
+async def test_answers_that_end_together_lead_no_page_further_than_they_say(world: World) -> None:
+    """Others, who are answered at once, have pages that end later."""
+    async with listeners(world, 3) as (slow, other, early):
+        await listen(world, slow, hold=0.3)
+        await listen(world, other, hold=0.2)
+        await append(world, 1)
+        assert (await conclude(other)).rev.number == 1
+        await append(world, 2, prefix="u")
+        await early.send(hold=0)
+        assert (await early.receive()).rev.number == 3
+        answer = await conclude(slow)
+        assert answer.rev.number == find_last_record(answer)
+
+
+async def conclude(asker: Asker) -> Answer:
+    """The answer, after whatever is told before it."""
+    while True:
+        part = await asker.receive_part()
+        if not part.endswith(b"\n"):
+            return await asker.finish(part)
+
+
+def find_last_record(answer: Answer) -> int:
+    claims = json.loads(base64url.decode(answer.pages[-1].split(".")[1]))
+    return int(claims["last"])
+
+
+@pytest.mark.proves("V3")
+async def test_a_question_without_notices_ends_an_earlier_one_with(world: World) -> None:
+    async with listeners(world, 1) as (asker,):
+        host, port = asker.peer.writer.get_extra_info("peername")
+        second = Asker(await Peer.connect(f"{host}:{port}"), FEED, asker.lease)
+        second.rev, second.digest = asker.rev, asker.digest
+        await listen(world, asker)
+        await second.send(hold=20)
+        assert (await asker.receive()).rev.number == 0
+        await asker.send(hold=20, heard=0)
+        assert (await second.receive()).rev.number == 0
+        await second.peer.close()
+
+
 @pytest.mark.proves("V3")
 async def test_who_is_told_nothing_is_answered_as_ever(world: World) -> None:
     async with listeners(world, 1) as (asker,):
@@ -175,8 +240,7 @@ async def test_many_facts_at_once_are_told_in_lines_that_hold_a_page_each(world:
         told = await hear_until(asker, MOST_TOLD)
         assert [len(notice.records) for notice in told] == [MOST_RECORDS] * 4
         await append(world, MOST_TOLD + 1, prefix="u")  # not worth telling one by one
-        answer = await asker.conclude()
-        assert answer.rev.number > MOST_TOLD
+        assert (await asker.conclude()).rev.number == 2 * MOST_TOLD + 1
 
 
 @pytest.mark.proves("V3", "F6")
@@ -206,7 +270,7 @@ async def test_who_was_told_much_is_answered(world: World) -> None:
             await asyncio.sleep(GATHERING)
         assert told * 28 < 2 * MOST_NOTICE_BYTES
         await hear_until(asker, told)
-        assert (await asker.conclude()).rev.number <= told
+        assert (await asker.conclude()).rev.number == told
 
 
 @pytest.mark.proves("K6", "C97")
@@ -315,11 +379,11 @@ async def test_no_fact_is_missed_between_two_questions(world: World) -> None:
                 continue
             asker.listening = True
             while True:
-                part = await asker._receive_part()
+                part = await asker.receive_part()
                 if not part.endswith(b"\n"):
                     break
                 known |= set(find_numbers(asker.read(part)))
-            assert await asker._receive_part() == b""
+            assert await asker.receive_part() == b""
             asker.listening = False
 
     async with listeners(world, 4) as following:

@@ -55,9 +55,9 @@ class Feed:
         self.leases: Final = Leases(state, issuer=issuer)
         self.followers: Final = Followers()
         self.snapshots: Final = Snapshots(state, offload, issuer=issuer)
-        self._answers = Answers(state, counters, issuer=issuer, hold=LONGEST_HOLD)
+        self._answers = Answers(state, counters, clock.monotonic, issuer=issuer, hold=LONGEST_HOLD)
         self._holds = Holds()
-        self._notices = Notices(clock.monotonic)
+        self._notices = Notices(state, clock.monotonic, self._answers.move_shared_end)
         self._state = state
         self._store = store
         self._clock = clock
@@ -148,14 +148,14 @@ class Feed:
         answers = self._answers
         if channel is not None and asked.heard is not None and self._can_tell(asked):
             listener = Listener(channel, lease.proof_key, asked.nonce)
-            since = answers.cuts
+            since = answers.ends
+            self._holds.wake(lease.follower_id)
             self._expect_news()
-            await self._notices.listen(
-                lease.follower_id, listener, asked.heard, self._state.facts, seconds=asked.hold
-            )
+            await self._notices.listen(lease.follower_id, listener, asked.heard, seconds=asked.hold)
             self._state.check_whole()
-            body = answers.find(asked_at, answers.cut(since), now=int(self._clock.now()))
-            return body, listener
+            end = answers.find_shared_end(since)
+            return answers.find(asked_at, end, now=int(self._clock.now())), listener
+        self._notices.wake(lease.follower_id)
         if asked.hold and asked_at == answers.end:
             self._expect_news()
             await self._holds.wait(lease.follower_id, asked.hold)
@@ -215,7 +215,7 @@ class Feed:
             waiting = len(self._holds)
             self._answers.pause = min(LONGEST_PAUSE, TELLING * waiting) if waiting > FEW else 0.0
             self._holds.release()
-        self._notices.tell(self._state.facts)
+        self._notices.tell()
 
     async def exchange(self) -> None:
         """Tell the other nodes who follows here, and learn who follows there; to be called every

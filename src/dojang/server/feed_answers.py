@@ -3,6 +3,7 @@ for all who stand there; only the proof is each follower's own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from dojang.server.state import State
 
 MOST_HELD: Final = 256
+SHARED_FOR: Final = 0.25  # seconds that answers end at one place
 
 
 class Place(NamedTuple):
@@ -36,10 +38,18 @@ class Body(NamedTuple):
 
 class Answers:
     """The answers as of the last barrier. `hold` is the longest wait that they offer, `pause` how
-    long askers are to leave the server to the others who wait to be told (seconds). `cuts` counts
-    the places that `cut` has found."""
+    long askers are to leave the server to the others who wait to be told (seconds). `ends` counts
+    the places where answers have ended together."""
 
-    def __init__(self, state: State, counters: Counters, *, issuer: str, hold: float) -> None:
+    def __init__(
+        self,
+        state: State,
+        counters: Counters,
+        monotonic: Callable[[], float],
+        *,
+        issuer: str,
+        hold: float,
+    ) -> None:
         self.hold = hold
         self.pause = 0.0
         self._state = state
@@ -47,8 +57,9 @@ class Answers:
         self._issuer = issuer
         self._made_of: tuple[SigningView, float] | None = None
         self._bodies: dict[tuple[Place, Place], Body] = {}
-        self.cuts = 0
-        self._cut = self.end
+        self.ends = 0
+        self._monotonic = monotonic
+        self.move_shared_end()
         self._pages: Pages | None = None
 
     @property
@@ -60,14 +71,19 @@ class Answers:
         """All that an asker may not have heard of."""
         return self.end, self._state.keys.at(now).keys_digest
 
-    def cut(self, since: int) -> Place:
-        """Where the record of facts ended at some moment after that at which `cuts` was `since`.
+    def find_shared_end(self, since: int) -> Place:
+        """Where the record of facts ended a moment ago, after that at which `ends` was `since`.
         Answers that are not due at once end there: many end at one place, and share pages."""
-        end = self.end
-        if self.cuts == since or self._cut.rev.epoch != end.rev.epoch:
-            self.cuts += 1
-            self._cut = end
-        return self._cut
+        shared = self._shared_end
+        young = self._monotonic() < self._shared_at + SHARED_FOR
+        if self.ends == since or not young or shared.rev.epoch != self.end.rev.epoch:
+            self.move_shared_end()
+        return self._shared_end
+
+    def move_shared_end(self) -> None:
+        """The next answers are to lead as far as is known now."""
+        self.ends += 1
+        self._shared_end, self._shared_at = self.end, self._monotonic()
 
     def find(self, asked_at: Place, end: Place, *, now: int) -> Body:
         """What an asker is told who stands at `asked_at`, up to `end`. Raises `Unavailable`."""

@@ -27,12 +27,14 @@ from dojang.trust.feed_holds import Holds
 if TYPE_CHECKING:
     from dojang.oauth.http import Channel
     from dojang.server.fact_log import FactLog, LoggedFact
+    from dojang.server.state import State
 
 MOST_TOLD: Final = 4 * MOST_RECORDS  # facts at once; who lacks more is answered
 TOLD_IN_A_TURN: Final = 16
 EASY_RATE: Final = 100.0  # facts a second that are told one by one
 MOST_EASY: Final = 64  # facts
 GATHERING: Final = 0.1  # seconds from one line to the next, of a dense stream
+SIGNED_WITHIN: Final = 0.25  # seconds, until one of those who were told is answered
 
 # Buffering servers between (nginx) are asked to pass parts on as they come.
 HEADERS: Final = (
@@ -71,16 +73,25 @@ class Listener:
 
 
 class Notices:
-    """The listeners of one node. All of them have been told of the facts up to one position."""
+    """The listeners of one node. All of them have been told of the facts up to one position.
+    `move_shared_end` has those who are answered next answered with all that is known."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        state: State,
+        monotonic: Callable[[], float],
+        move_shared_end: Callable[[], None],
+    ) -> None:
+        self._state = state
         self._monotonic = monotonic
+        self._move_shared_end = move_shared_end
         self._holds = Holds()
         self._listeners: dict[str, Listener] = {}
         self._told = Rev(0, 0)
         self._easy = float(MOST_EASY)
         self._counted_at = 0.0
         self._later: asyncio.TimerHandle | None = None
+        self._signing: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._holds)
@@ -91,10 +102,11 @@ class Notices:
         return self._holds.loop
 
     async def listen(
-        self, follower_id: str, listener: Listener, heard: int, log: FactLog, *, seconds: float
+        self, follower_id: str, listener: Listener, heard: int, *, seconds: float
     ) -> None:
         """Tell `listener` of the facts after `heard`, then of later ones, for `seconds` or until
         it is to be answered."""
+        log = self._state.facts
         end, _ = log.last
         if not self._listeners:
             self._told = end
@@ -109,8 +121,9 @@ class Notices:
             if self._listeners.get(follower_id) is listener:
                 del self._listeners[follower_id]
 
-    def tell(self, log: FactLog) -> None:
+    def tell(self) -> None:
         """Tell all of what they have not heard of, now or soon."""
+        log = self._state.facts
         if not self._listeners or self._told == log.last[0]:
             return
         facts = find_facts(log, self._told)
@@ -118,27 +131,45 @@ class Notices:
             self.release()
         elif self._is_time(len(facts)):
             self._told = log.last[0]
-            _tell_in_turns(
-                iter(list(self._listeners.items())), _build_notices(facts), self._holds.wake
-            )
+            _tell_in_turns(iter(list(self._listeners.items())), _build_notices(facts), self.wake)
+            if self._signing is None:
+                loop = asyncio.get_running_loop()
+                self._signing = loop.call_later(SIGNED_WITHIN, self._have_signed)
         elif self._later is None:
-            loop = asyncio.get_running_loop()
-            self._later = loop.call_later(GATHERING, self._tell_late, log)
+            self._later = asyncio.get_running_loop().call_later(GATHERING, self._tell_late)
+
+    def wake(self, follower_id: str) -> None:
+        """Answer one, with all that is known."""
+        if follower_id in self._listeners:
+            self._move_shared_end()
+            self._holds.wake(follower_id)
 
     def release(self) -> None:
         """Answer all of them."""
         self._listeners = {}
+        self._move_shared_end()
         self._holds.release()
 
     def close(self) -> None:
         """Answer all of them, and let nobody listen from now on."""
-        self._listeners = {}
+        self.release()
         self._holds.close()
+        for timer in (self._later, self._signing):
+            if timer is not None:
+                timer.cancel()
 
-    def _tell_late(self, log: FactLog) -> None:
+    def _have_signed(self) -> None:
+        """Answer who waits the longest: what was told is soon signed in somebody's hand, who can
+        show it to a server that has lost it."""
+        self._signing = None
+        for follower_id in self._listeners:
+            self.wake(follower_id)
+            return
+
+    def _tell_late(self) -> None:
         self._later = None
         self._easy = max(self._easy, 1.0)
-        self.tell(log)
+        self.tell()
 
     def _is_time(self, facts: int) -> bool:
         """Whether to tell so many facts now."""
@@ -182,7 +213,7 @@ def _tell_in_turns(
     for something else waits for none of it."""
     told = None
     for told in islice(listeners, TOLD_IN_A_TURN):
-        if not told[1].tell(notices):
+        if not told[1].ended and not told[1].tell(notices):
             end(told[0])
     if told is not None:
         asyncio.get_running_loop().call_soon(_tell_in_turns, listeners, notices, end)

@@ -40,7 +40,7 @@ class Pages:
         facts = self.log.find_after(rev, digest, most=MOST_PAGES * MOST_RECORDS)
         if facts is None:
             return None
-        if not self._ends or self._ends[-1] != end:
+        if end not in self._ends:
             self._ends.append(end)
         pages: list[str] = []
         for first, last in _cut(rev.number + 1, self._find_ends(rev, end)):
@@ -52,8 +52,8 @@ class Pages:
         return tuple(pages)
 
     def _find_ends(self, after: Rev, end: Rev) -> Iterable[int]:
-        if self._ends[0] <= after:
-            return [each.number for each in self._ends if each > after]
+        if min(self._ends) <= after:
+            return sorted(each.number for each in self._ends if after < each <= end)
         round_number = after.number - after.number % MOST_RECORDS + MOST_RECORDS
         return [*range(round_number, end.number, MOST_RECORDS), end.number]
 

@@ -188,10 +188,11 @@ class FeedExchange:
         doubtful, shown = self._doubtful, self._shown
         witness = feed.witness if doubtful else shown
         asked_at = self._clock.monotonic()  # before the question leaves: its way there counts
+        heard = feed.heard
         question = self._build_question(feed.place, hold, timeout, witness)
         if notices and self._can_hear(hold, asked_at):
             question = question._replace(
-                heard=feed.listen(), hear=partial(self._hear, lease.proof_key, question.nonce)
+                heard=heard, hear=partial(self._hear, lease.proof_key, question.nonce)
             )
         self._first_heard = None
         response = yield from self._door.ask(question, lease)
@@ -201,6 +202,7 @@ class FeedExchange:
             proof=response.headers.get(PROOF_HEADER, ""),
             proof_key=lease.proof_key,
             nonce=question.nonce,
+            heard=heard,
         )
         self.pause = 0.0 if told else answer.pause
         self._notice_keys(answer.keys_digest)

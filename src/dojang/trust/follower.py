@@ -341,5 +341,5 @@ class Follower:
 def _follow(follower: Follower, transport: Transport | None) -> Following:
     """Have `follower` ask for as long as somebody holds it."""
     reference = ref(follower, lambda _: following.cancel())
-    following = Following(reference, transport or HttpTransport(unix=follower.relay))
+    following = Following(reference, transport, relay=follower.relay)
     return following

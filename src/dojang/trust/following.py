@@ -36,15 +36,23 @@ class Asks(Protocol):
 
 
 class Following:
-    """A thread that asks until `find` finds nobody, or it is stopped. A thread that waits in one
-    blocking read is woken at a third of what an event loop takes.
+    """A thread that asks until `find` finds nobody, or it is stopped: over `transport`, which stays
+    the caller's, or one of its own, that leads to the socket of `relay` where there is one. A
+    thread that waits in one blocking read is woken at a third of what an event loop takes.
 
     Raises `RuntimeError` where the system has no thread to give.
     """
 
-    def __init__(self, find: Callable[[], Asks | None], transport: Transport) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Asks | None],
+        transport: Transport | None,
+        *,
+        relay: str | None = None,
+    ) -> None:
         self._find = find
-        self._transport = transport
+        self._own = HttpTransport(unix=relay)
+        self._transport: Transport = transport or self._own
         self._stopped = False
         self._waking: SimpleQueue[None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="dojang-feed", daemon=True)
@@ -77,8 +85,7 @@ class Following:
         except Exception as failure:  # noqa: BLE001  a thread has nobody else to tell
             _log.error("following a feed failed: %s", type(failure).__name__)
         finally:
-            if isinstance(self._transport, HttpTransport):
-                self._transport.close()
+            self._own.close()
 
     def _follow(self) -> None:
         """Another snapshot is loaded beside the questions: no answer waits for it."""

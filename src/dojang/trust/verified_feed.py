@@ -125,9 +125,10 @@ class VerifiedFeed:
             self.archive.outdated = True
 
     def take_answer(
-        self, body: bytes, *, proof: str, proof_key: bytes, nonce: str
+        self, body: bytes, *, proof: str, proof_key: bytes, nonce: str, heard: int
     ) -> tuple[Answer, Progress]:
-        """Take in what was answered to the question with `nonce`.
+        """Take in what was answered to the question with `nonce`, which was asked when the facts up
+        to number `heard` were known.
 
         1. it answers this question; 2. the issuer has not gone back; 3. every page is signed, and
         4. the next one of this history; 5. they lead where the issuer says that it is.
@@ -136,6 +137,8 @@ class VerifiedFeed:
         check_proof(proof, proof_key, nonce, body)
         answer = _parse_known_answer(body)
         self._check_forward(answer.rev, answer.digest)
+        if answer.rev.epoch == self.position.epoch and answer.rev.number < heard:
+            raise WentBack("the issuer has fewer facts than it told before")
         if answer.snapshot:
             return answer, Progress.LOST
         if self.view is None:
@@ -161,13 +164,14 @@ class VerifiedFeed:
             raise InvalidFeed("there is no such fact") from None
         for watcher in self.list_watchers():
             watcher.evict(notice.records)
-        self._heard = Rev(notice.epoch, notice.first + len(notice.records) - 1)
+        if notice.first <= self.heard + 1:  # else one was lost, and is to be told again
+            last = Rev(notice.epoch, notice.first + len(notice.records) - 1)
+            self._heard = max(self._heard, last)
 
-    def listen(self) -> int:
-        """The number of the last fact of this epoch that is known, if by a notice alone: what comes
-        after it is to be told. What the next answer does not lead to is asked for again."""
-        heard, self._heard = max(self._heard, self.position).number, NOWHERE
-        return heard
+    @property
+    def heard(self) -> int:
+        """Up to which number the facts of this epoch are known, if by notices alone."""
+        return max(self._heard, self.position).number
 
     def check_manifest(self, signed: str, chunks: Sequence[bytes]) -> Manifest:
         """The manifest of a snapshot, from its signed form and the SHA-256 of each of its chunks.
