@@ -140,7 +140,7 @@ class FeedDoor:
             repeatable=True,
             hear=question.hear,
         )
-        return _unwrap(self._check(response, leased=True))
+        return _unwrap(self._check(response, leased=True), question)
 
     def load_index(self, lease: Lease) -> Flow[SnapshotIndex]:
         """What the issuer's present snapshot consists of."""
@@ -207,11 +207,15 @@ def _build_question(question: Question) -> bytes:
     return form
 
 
-def _unwrap(response: FetchResponse) -> FetchResponse:
-    """The answer that follows notices, on a line with its proof, as one that came alone."""
+def _unwrap(response: FetchResponse, question: Question) -> FetchResponse:
+    """The answer that follows notices, on a line with its proof, as one that came alone. Where
+    something on the way has joined the parts, the notices are before it still."""
     if response.headers.get("content-type") != MEDIA_TYPE:
         return response
-    proof, _, body = response.body.partition(b" ")
+    *notices, line = response.body.split(b"\n")
+    if notices and (question.hear is None or not all(map(question.hear, notices))):
+        raise InvalidFeed("a notice is not to be had, or not proven")
+    proof, _, body = line.partition(b" ")
     headers = {**response.headers, PROOF_HEADER: proof.decode("latin-1")}
     return FetchResponse(response.status, headers, body)
 
