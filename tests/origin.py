@@ -3,7 +3,7 @@
 import json
 import time
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any, NamedTuple, Self
@@ -30,9 +30,12 @@ class Received(NamedTuple):
 
 
 class Answer(NamedTuple):
+    """`parts` follow the body, each when it is there."""
+
     status: int = 200
     body: bytes = b"{}"
     headers: tuple[tuple[str, str], ...] = ()
+    parts: Iterable[bytes] = ()
 
 
 Write = Callable[[Received], Answer]
@@ -79,6 +82,9 @@ class Origin:
                     self.send_header("content-length", str(len(answer.body)))
                 self.end_headers()
                 self.wfile.write(answer.body)
+                for part in answer.parts:
+                    self.wfile.write(part)
+                    self.wfile.flush()
 
             def do_GET(self) -> None:
                 self._answer()

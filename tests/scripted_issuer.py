@@ -3,13 +3,22 @@ feed's messages and of keys alone: nothing of the server is in it."""
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from dojang.fetch import FetchFailed, FetchProblem, FetchRequest, FetchResponse
+import pytest
+
+from dojang.fetch import (
+    FetchFailed,
+    FetchProblem,
+    FetchRequest,
+    FetchResponse,
+    HttpTransport,
+    Transport,
+)
 from dojang.jose import base64url
 from dojang.jose.jws import CompactSigner
 from dojang.jose.jwt import sign_jwt
@@ -31,6 +40,8 @@ from dojang.oauth.feed import (
     pack_records,
     prove_answer,
 )
+from dojang.oauth.feed_notices import MEDIA_TYPE as LINES
+from dojang.oauth.feed_notices import build_line, build_notice
 from dojang.oauth.revocation_fact import FIRST_DIGEST, FactKind, Rev
 from dojang.testing import SettableClock
 from dojang.trust.revocations import RevocationView
@@ -40,6 +51,28 @@ VIEW_KEY: Final = bytes(range(32))
 
 ChangeAnswer = Callable[[Answer], Answer]
 ChangeResponse = Callable[[FetchResponse], FetchResponse]
+
+
+class Held:
+    """A question with `nonce` while it is held, of a follower that takes notices. `lines` are those
+    that it was sent."""
+
+    def __init__(self, issuer: "ScriptedIssuer", request: FetchRequest, nonce: str) -> None:
+        self.nonce = nonce
+        self.lines: list[bytes] = []
+        self._issuer = issuer
+        self._request = request
+
+    def send(self, line: bytes) -> None:
+        """A line, as it is."""
+        assert self._request.hear is not None
+        self.lines.append(line)
+        if not self._request.hear(line):
+            raise FetchFailed(self._request.host, FetchProblem.MALFORMED)
+
+    def tell(self, first: int, last: int | None = None, **changes: Any) -> None:
+        """Facts number `first` to `last`, with changes."""
+        self.send(self._issuer.line(first, last or first, nonce=self.nonce, **changes))
 
 
 @cache
@@ -52,7 +85,8 @@ class ScriptedIssuer:
     """A `Transport` that leads to it.
 
     `facts` counts from the first of all epochs. `change_answer` changes what is said before it is
-    proven, `change_response` what is sent after; `lateness` is how long answers take.
+    proven, `change_response` what is sent after; `lateness` is how long answers take, and
+    `hold` what happens while one is due to who takes notices.
     """
 
     def __init__(self, url: str = "https://issuer.test", *, clock: SettableClock) -> None:
@@ -75,12 +109,14 @@ class ScriptedIssuer:
         self.down = False
         self.change_answer: ChangeAnswer = lambda answer: answer
         self.change_response: ChangeResponse = lambda response: response
+        self.hold: Callable[[Held], object] = lambda held: None
         self.status: dict[str, int] = {}
         self.active = True
         self.requests: list[tuple[str, str]] = []
         self.questions: list[dict[str, str]] = []
         self.joins: list[tuple[dict[str, str], Mapping[str, str]]] = []
         self.keys_digest = "keys-1"
+        self._chunks: dict[str, bytes] = {}
         self._answers: dict[str, Callable[[FetchRequest, dict[str, str]], FetchResponse]] = {
             "/.well-known/oauth-authorization-server": self._serve_metadata,
             "/jwks": self._serve_jwks,
@@ -166,6 +202,22 @@ class ScriptedIssuer:
         )
         return self.sign(build_page(page._replace(**changes), issuer=issuer or self.url), key=key)
 
+    def line(
+        self,
+        first: int,
+        last: int,
+        *,
+        nonce: str,
+        proof_key: bytes | None = None,
+        epoch: int | None = None,
+        records: Sequence[Record] | None = None,
+        number: int | None = None,
+    ) -> bytes:
+        """A notice of facts number `first` to `last`, with changes."""
+        told = self.facts[first - 1 : last] if records is None else records
+        notice = build_notice(epoch or self.epoch, first if number is None else number, told)
+        return build_line(*notice, proof_key or self.proof_key, nonce)
+
     def pages(self, after: int) -> tuple[str, ...]:
         """Every fact later than number `after`, in pages."""
         size = self.page_size
@@ -182,6 +234,7 @@ class ScriptedIssuer:
             if record.forget_after >= now:
                 view.apply(self.epoch, number, [record])
         chunks = view.export().chunks
+        self._chunks |= {sha256(chunk).hexdigest(): chunk for chunk in chunks}
         manifest = Manifest(
             self.position,
             self.digests[-1],
@@ -203,9 +256,7 @@ class ScriptedIssuer:
         form = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
         if path.startswith("/feed/chunks/"):
             wanted = path.removeprefix("/feed/chunks/")
-            chunks = self.snapshot()[1]
-            found = [chunk for chunk in chunks if sha256(chunk).hexdigest() == wanted]
-            return self.change_response(FetchResponse(200, {}, found[0]))
+            return self.change_response(FetchResponse(200, {}, self._chunks[wanted]))
         return self._answers[path](request, form)
 
     def _serve_metadata(self, request: FetchRequest, form: dict[str, str]) -> FetchResponse:
@@ -238,6 +289,9 @@ class ScriptedIssuer:
         if dict(request.headers).get("Authorization") != f"Bearer {self.lease}":
             return FetchResponse(401, {}, b"{}")
         self.clock.move(self.lateness)
+        held = Held(self, request, form["nonce"])
+        if request.hear is not None:
+            self.hold(held)
         after = Rev(int(form["epoch"]), int(form["head"]))
         known = after.epoch == self.epoch and self.remembered <= after.number <= len(self.facts)
         if known:
@@ -251,13 +305,32 @@ class ScriptedIssuer:
             0.5,
         )
         body = json.dumps(build_answer(self.change_answer(answer))).encode()
-        proof = prove_answer(self.proof_key, form["nonce"], sha256(body).digest())
+        digest = sha256(body).digest()
+        if held.lines:
+            line = build_line(body, digest, self.proof_key, held.nonce)
+            return self.change_response(FetchResponse(200, {"content-type": LINES}, line))
+        proof = prove_answer(self.proof_key, held.nonce, digest)
         return self.change_response(FetchResponse(200, {PROOF_HEADER: proof}, body))
 
     def _serve_snapshot(self, request: FetchRequest, form: dict[str, str]) -> FetchResponse:
         manifest, chunks = self.snapshot()
         names = [sha256(chunk).hexdigest() for chunk in chunks]
         return self.change_response(_json({"manifest": manifest, "chunks": names}))
+
+
+class Wire(HttpTransport):
+    """The one that takes notices, and leads where `way` does, without a socket. What a test asserts
+    on the way goes past followers, which take every exception for a broken line."""
+
+    def __init__(self, way: Transport) -> None:
+        super().__init__()
+        self._way = way
+
+    def send(self, request: FetchRequest) -> FetchResponse:
+        try:
+            return self._way.send(request)
+        except AssertionError as flaw:
+            pytest.fail(f"while a question was held: {flaw}")
 
 
 def _json(document: object) -> FetchResponse:

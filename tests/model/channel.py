@@ -189,6 +189,17 @@ def _sign_anew(page: str) -> str:
     return CompactSigner(key, typ=MEDIA_TYPE).sign(json.dumps(claims).encode())
 
 
+# What becomes of the lines that are sent while a question is held; `before` are other questions'.
+NOTICES: Mapping[str, Callable[[list[bytes], list[bytes]], list[bytes]]] = {
+    "all": lambda lines, before: lines,
+    "none": lambda lines, before: [],
+    "the last": lambda lines, before: lines[-1:],
+    "each doubled": lambda lines, before: [each for line in lines for each in (line, line)],
+    "swapped": lambda lines, before: lines[::-1],
+    "of before": lambda lines, before: before,
+    "changed": lambda lines, before: [line[:-1] + b"_" for line in lines],
+}
+
 LIES: Mapping[str, Lie] = {
     "all dropped": lambda pages, heard: [],
     "the first dropped": lambda pages, heard: pages[1:],

@@ -1,7 +1,7 @@
 """The rules of histories: all that may befall the revocation plane."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from typing import Any
 
@@ -12,14 +12,14 @@ from dojang.fetch import FetchRequest, FetchResponse, Transport
 from dojang.jose import base64url
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.revocation_fact import Rev
-from dojang.resource import FeedState
+from dojang.resource import FeedState, FeedStatus
 from dojang.resource.answers import LONGEST_NEGATIVE
 from dojang.server.admin.errors import OperationRefused
 from dojang.storage.memory import MemoryStore
 from dojang.testing import TokenRefused
 from dojang.testing.inline import run
 from dojang.trust.feed_exchange import NEVER
-from tests.model.channel import FAULTS, LIES, Channel, deliver, find_pages, retell
+from tests.model.channel import FAULTS, LIES, NOTICES, Channel, deliver, find_pages, retell
 from tests.model.expected import Database, Token
 from tests.model.plane import API, CLIENTS
 from tests.model.properties import BOUND, SMALL_SKEW, Properties
@@ -38,6 +38,7 @@ class RevocationPlane(Properties):
         super().__init__()
         self.copies: list[tuple[MemoryStore, Database]] = []
         self.whole: MemoryStore | None = None  # the right database, while an old one is in place
+        self.lines: list[bytes] = []  # that were told in the last question that was held
         self.strangers = False  # keys of the feed that a service may not know have come back
 
     @initialize()
@@ -325,11 +326,40 @@ class RevocationPlane(Properties):
 
         self._poll(delay)
 
-    def _poll(self, channel: Channel, spared: int = 0) -> None:
+    @rule(data=st.data(), told=st.sampled_from(sorted(NOTICES)), answered=st.booleans())
+    def hear(self, data: st.DataObject, told: str, answered: bool) -> None:
+        """Something happens while a question is held, and is told, or what somebody makes of it."""
+
+        def hold(transport: Transport, request: FetchRequest) -> FetchResponse:
+            if request.hear is None:
+                return transport.send(request)
+            proven_at, position = self.plane.follower.proof.at, self.plane.follower.position
+            token = data.draw(st.sampled_from(list(self.expected.tokens.values())))
+            revoked = self._perform("revoke.token", {"jti": token.jti}, {"jti": token.jti})
+            lines, before = self.plane.build_lines(request), self.lines
+            self.lines = lines
+            self.plane.move(0.5)
+            for line in NOTICES[told](lines, before):
+                if not request.hear(line):
+                    return FAULTS["lost"](transport, request, ())
+                assert self.plane.follower.position == position
+                assert self.plane.follower.proof.at == proven_at
+            believed = lines and told not in ("none", "of before", "changed")
+            if revoked and believed and not token.forged:  # of what is forged keys alone say
+                assert self.plane.verify(token.text) is not None
+            self.plane.move(0.5)
+            return transport.send(request) if answered else FAULTS["lost"](transport, request, ())
+
+        self._poll(deliver)
+        self._poll(hold, ask=self.plane.ask)
+
+    def _poll(
+        self, channel: Channel, spared: int = 0, ask: Callable[[], FeedStatus] | None = None
+    ) -> None:
         feed, follower = self.plane.feed, self.plane.follower
         before, asked_at, head = follower.proof.at, self.now, self.find_head()
         feed.channel, feed.spared = channel, spared
-        status = self.plane.poll()
+        status = (ask or self.plane.poll)()
         feed.channel, feed.spared = deliver, 0
         proven_at = follower.proof.at
         assert proven_at in (before, asked_at, NEVER) or proven_at > asked_at

@@ -10,8 +10,13 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
+from dojang.fetch import FetchRequest
 from dojang.oauth.errors import Unavailable
+from dojang.oauth.feed_notices import build_line, build_notice
+from dojang.oauth.feed_questions import parse_question
+from dojang.oauth.revocation_fact import Rev
 from dojang.resource import (
     Expect,
     FeedStatus,
@@ -24,6 +29,7 @@ from dojang.resource import (
     WhenStale,
 )
 from dojang.server.epochs import plan_failover, plan_restore
+from dojang.server.feed_notices import find_facts
 from dojang.server.model import KeyRecord, KeyUse
 from dojang.server.ports import Change
 from dojang.server.provider import Provider
@@ -34,6 +40,7 @@ from dojang.testing.store import SeverableStore
 from dojang.testing.transport import build_inline_routes
 from dojang.web.public import build_public_routes
 from tests.model.channel import FaultyTransport, WithoutKeySet
+from tests.scripted_issuer import Wire
 
 API: Final = "https://api.test"
 CLIENTS: Final = ("web", "jobs")
@@ -103,6 +110,26 @@ class Plane:
         status = self.follower.poll()
         self.wait_for_keys()
         return status
+
+    def ask(self) -> FeedStatus:
+        """One question of a follower that takes notices, and may be held."""
+        self.follower.ask(Wire(self.feed))
+        self.wait_for_keys()
+        return self.follower.status()
+
+    def build_lines(self, request: FetchRequest) -> list[bytes]:
+        """What the server would tell who asks this, while the question is held."""
+        asked = parse_question(dict(parse_qsl(request.body.decode())))
+        try:
+            run(self.provider.state.reach_barrier())
+        except Unavailable:
+            return []
+        log, proof_key = self.provider.state.facts, self.proof_key
+        if asked.heard is None or proof_key is None or log.digest_at(asked.rev) != asked.digest:
+            return []
+        facts = find_facts(log, Rev(asked.rev.epoch, asked.heard)) or ()
+        notices = [build_notice(*fact.rev, [fact.record]) for fact in facts]
+        return [build_line(*notice, proof_key, asked.nonce) for notice in notices]
 
     def wait_for_keys(self) -> None:
         """Until the key set is not being fetched any more: that is done on another thread."""

@@ -68,6 +68,7 @@ class Properties(RuleBasedStateMachine):
     ) -> None:
         age = self.now - self.plane.follower.proof.at
         decided = self.count_decided()
+        doubted = token.text in self.plane.verifier._inactive  # only the server says otherwise
         wrong = self.plane.verify(token.text, bound=bound, when_stale=when_stale)
         limit = BOUND if bound is None else bound
         refuses = when_stale is WhenStale.REFUSE and limit > 0  # with none the server is asked
@@ -77,7 +78,8 @@ class Properties(RuleBasedStateMachine):
             assert dead_at is None or dead_at >= self.plane.follower.proof.at
             assert not token.refused  # S2
             assert age < limit or not refuses
-            assert (self.count_decided() > decided) == (age < limit)  # else the server was asked
+            relied = age < limit and not doubted
+            assert (self.count_decided() > decided) == relied  # else the server was asked
         elif isinstance(wrong, Refusal):
             token.refused = token.refused or wrong.reason is RefusalReason.REVOKED
             assert not self._may_rely_on(token), wrong

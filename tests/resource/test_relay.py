@@ -6,12 +6,15 @@ import os
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from dojang.fetch import FetchRequest, FetchResponse
+from dojang.jose import base64url
 from dojang.jose.keys import KeySet, SigningKey
-from dojang.oauth.feed import Record, Tagger
+from dojang.oauth.feed import Record, Tagger, parse_answer
+from dojang.oauth.http import Request
 from dojang.oauth.revocation_fact import FactKind, Rev
 from dojang.resource.relay_leases import LONGEST_SILENCE
 from dojang.testing import SettableClock
@@ -21,8 +24,8 @@ from dojang.trust.feed_status import FeedState
 from dojang.trust.follower import FORGET_EVERY, Follower
 from dojang.trust.relay_door import CLOCK_HEADER, PROVEN_AT_HEADER, parse_relay
 from dojang.trust.remote_keys import FixedKeys
-from tests.resource.relay_host import FORM, RelayHost
-from tests.scripted_issuer import VIEW_KEY, ScriptedIssuer, feed_key
+from tests.resource.relay_host import FORM, RelayHost, Straight
+from tests.scripted_issuer import VIEW_KEY, ScriptedIssuer, Wire, feed_key
 
 TAGGER = Tagger(VIEW_KEY)
 
@@ -482,3 +485,57 @@ def test_other_work_goes_on_while_a_snapshot_is_loaded(
 def test_a_relay_is_named_by_an_absolute_path(address: str) -> None:
     with pytest.raises(ValueError, match="unix:/path"):
         parse_relay(address)
+
+
+@pytest.mark.proves("V3")
+def test_a_relay_is_told_by_answers_which_all_can_be_told(
+    host: RelayHost, issuer: ScriptedIssuer
+) -> None:
+    """Notices end nothing for others: they have to see what is signed."""
+    issuer.hold = lambda held: pytest.fail("it takes notices")
+    process = host.join()
+    process.poll()
+    for number in range(3):
+        issuer.revoke(FactKind.TOKEN, f"jti-{number}")
+        host.follower.ask(Wire(issuer))
+        host.relay.tell()
+        process.ask(Wire(host))
+        assert knows(process, f"jti-{number}")
+        assert process.position == host.follower.position == issuer.position
+    assert not any("heard" in question for question in issuer.questions)
+    assert issuer.questions[-1]["hold"] == "500"
+    assert process.status().failures == host.follower.status().failures == 0
+
+
+@pytest.mark.proves("V3")
+def test_news_wakes_every_process_that_waits(
+    host: RelayHost, issuer: ScriptedIssuer, clock: SettableClock
+) -> None:
+    process = host.join()
+    process.poll()
+    lease = process.exchange._lease
+    assert lease is not None
+    place = process.exchange.feed.place
+    question = {
+        "nonce": "n" * 32,
+        "epoch": place.rev.epoch,
+        "head": place.rev.number,
+        "heard": place.rev.number,  # as one over a socket says
+        "digest": base64url.encode(place.digest),
+        "hold": 20_000,
+    }
+    headers = (FORM, (b"authorization", f"Bearer {lease.lease}".encode()))
+    request = Request("POST", "/feed", b"", headers, urlencode(question).encode(), "unix")
+
+    async def wait_for_news() -> bytes:
+        asked = asyncio.create_task(host.relay.question(request))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not asked.done()
+        issuer.revoke(FactKind.TOKEN, "news")
+        await host.follower.ask_async(Straight(issuer))
+        host.relay.tell()
+        return (await asyncio.wait_for(asked, 10)).body
+
+    answer = parse_answer(asyncio.run(wait_for_news()))
+    assert (answer.rev, len(answer.pages)) == (issuer.position, 1)

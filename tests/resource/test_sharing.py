@@ -418,7 +418,7 @@ def test_whom_to_follow_shows_no_secret() -> None:
 
 SCRIPT = """
 import os, signal, sys, time
-from dojang.resource import ClientSecretBasic, Expect, Hybrid, Introspection
+from dojang.resource import ClientSecretBasic, Expect, Hybrid, Introspection, Local
 from dojang.testing import SettableClock
 from dojang.trust.shared_followers import SHARED_FOLLOWERS
 from tests.scripted_issuer import AUDIENCE, ScriptedIssuer
@@ -433,7 +433,7 @@ def until(happened):
 def build():
     asking = Introspection(credentials=ClientSecretBasic("a", "b"), transport=issuer)
     expect = Expect(issuer=issuer.url, audience=AUDIENCE, algorithms=["ES256"])
-    return Hybrid(introspection=asking).build(expect)
+    return Hybrid(introspection=asking, local=Local(transport=issuer)).build(expect)
 
 issuer = ScriptedIssuer(clock=SettableClock())
 before = build()

@@ -1,5 +1,6 @@
 """A follower over a real connection: its questions, and what they are answered with."""
 
+import asyncio
 import json
 from secrets import token_urlsafe
 from typing import Self
@@ -15,8 +16,9 @@ from dojang.oauth.feed import (
     parse_lease,
     parse_manifest,
 )
+from dojang.oauth.feed_notices import MEDIA_TYPE, Notice, parse_notice
 from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
-from tests.web.peers import Peer
+from tests.web.peers import PATIENCE, Peer
 from tests.web.world import FORM, basic
 
 
@@ -30,6 +32,7 @@ class Asker:
         self.rev = Rev(0, 0)
         self.digest = FIRST_DIGEST
         self.nonce = ""
+        self.listening = False  # an answer has begun with notices
 
     @classmethod
     async def join(cls, address: str, path: str, *, secret: str, name: str = "a") -> Self:
@@ -57,8 +60,8 @@ class Asker:
         manifest = parse_manifest(claims, issuer=claims["iss"])
         self.rev, self.digest = manifest.rev, manifest.digest
 
-    async def send(self, *, hold: float) -> None:
-        """A question, whose answer is not waited for."""
+    async def send(self, *, hold: float, heard: int | None = None) -> None:
+        """A question, whose answer is not waited for; `heard` asks for notices."""
         self.nonce = token_urlsafe(24)
         form = {
             "nonce": self.nonce,
@@ -67,17 +70,50 @@ class Asker:
             "digest": base64url.encode(self.digest),
             "hold": str(round(hold * 1000)),
         }
+        if heard is not None:
+            form["heard"] = str(heard)
         body = urlencode(form)
         lines = [f"POST {self.path} HTTP/1.1", "Host: a", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
         await self.peer.send("\r\n".join([*lines, "", body]).encode())
 
+    async def hear(self) -> list[Notice]:
+        """The notices of the next part of an answer, proven."""
+        async with asyncio.timeout(PATIENCE):
+            if not self.listening:
+                head = (await self.peer.reader.readuntil(b"\r\n\r\n")).decode()
+                assert head.startswith("HTTP/1.1 200 ")
+                assert f"content-type: {MEDIA_TYPE}\r\n" in head
+                assert "transfer-encoding: chunked\r\n" in head
+                self.listening = True
+            part = await self._receive_part()
+        return self.read(part)
+
+    def read(self, part: bytes) -> list[Notice]:
+        """The notices of a part."""
+        assert part.endswith(b"\n"), part
+        return [parse_notice(line, self.lease.proof_key, self.nonce) for line in part.splitlines()]
+
+    async def conclude(self) -> Answer:
+        """The answer after notices, proven; the asker stands there now."""
+        async with asyncio.timeout(PATIENCE):
+            proof, _, body = (await self._receive_part()).partition(b" ")
+            assert await self._receive_part() == b""
+        self.listening = False
+        return self._stand(proof.decode(), body)
+
+    async def _receive_part(self) -> bytes:
+        size = int(await self.peer.reader.readuntil(b"\r\n"), 16)
+        return (await self.peer.reader.readexactly(size + 2))[:-2]
+
     async def receive(self) -> Answer:
         """The answer, proven; the asker stands there now."""
         answer = await self.peer.receive()
         assert answer.status == 200, answer.body
-        proof = answer.headers[PROOF_HEADER]
-        check_proof(proof, self.lease.proof_key, self.nonce, answer.body)
-        found = parse_answer(answer.body)
+        return self._stand(answer.headers[PROOF_HEADER], answer.body)
+
+    def _stand(self, proof: str, body: bytes) -> Answer:
+        check_proof(proof, self.lease.proof_key, self.nonce, body)
+        found = parse_answer(body)
         self.rev, self.digest = found.rev, found.digest
         return found

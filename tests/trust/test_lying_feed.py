@@ -12,13 +12,14 @@ from dojang.fetch import FetchResponse
 from dojang.jose import base64url
 from dojang.jose.keys import SigningKey
 from dojang.oauth.feed import PROOF_HEADER, Answer, Record, Tagger, build_manifest, parse_manifest
+from dojang.oauth.feed_notices import parse_notice
 from dojang.oauth.revocation_fact import FactKind, Rev
 from dojang.testing import SettableClock
 from dojang.trust.credentials import ClientSecretBasic
 from dojang.trust.feed_status import FeedState
 from dojang.trust.follower import Follower
 from dojang.trust.marks import Marks
-from tests.scripted_issuer import VIEW_KEY, ScriptedIssuer, feed_key
+from tests.scripted_issuer import VIEW_KEY, Held, ScriptedIssuer, Wire, feed_key
 
 TAGGER = Tagger(VIEW_KEY)
 
@@ -151,6 +152,18 @@ LIES: dict[str, Lie] = {
     "other facts at the end": lambda _, answer: answer._replace(digest=bytes(32)),
 }
 NOT_A_LIE_BUT_LESS = {"one page fewer than said"}
+
+# What becomes of the lines of a question, where those of another were seen; in "" are none.
+TOLD: dict[str, Callable[[list[bytes], list[bytes]], list[bytes]]] = {
+    "": lambda lines, before: [],
+    "all": lambda lines, before: lines,
+    "the last": lambda lines, before: lines[-1:],
+    "doubled": lambda lines, before: lines * 2,
+    "in disorder": lambda lines, before: lines[::-1],
+    "cut": lambda lines, before: [*lines[:-1], lines[-1][:-1]] if lines else [],
+    "forged": lambda lines, before: [line[:1] + line for line in lines],
+    "of before": lambda lines, before: [*lines, *before],
+}
 
 
 @pytest.mark.proves("C91", "C92", "F6")
@@ -420,16 +433,22 @@ def test_tags_under_another_key_are_not_taken_for_tags(
 @pytest.mark.proves("C91", "C92", "F6")
 @settings(max_examples=40, deadline=None)
 @given(
-    lies=st.lists(st.sampled_from([*sorted(LIES), "", "", "wait", "lost"]), max_size=12),
+    lies=st.lists(
+        st.tuples(
+            st.sampled_from([*sorted(LIES), "", "", "wait", "lost"]), st.sampled_from(sorted(TOLD))
+        ),
+        max_size=12,
+    ),
     size=st.integers(1, 3),
 )
-def test_whatever_the_order_of_lies_a_proof_is_true(lies: list[str], size: int) -> None:
+def test_whatever_the_order_of_lies_a_proof_is_true(lies: list[tuple[str, str]], size: int) -> None:
     clock = SettableClock()
     issuer = ScriptedIssuer(clock=clock)
     issuer.page_size = size
     follower = build(issuer)
     happened: list[tuple[float, Record]] = []
-    for step, name in enumerate(lies):
+    before: list[bytes] = []  # lines of other questions
+    for step, (name, told) in enumerate(lies):
         clock.move(1)
         issuer.revoke(FactKind.TOKEN, f"jti-{step}")
         happened.append((clock.monotonic(), issuer.facts[-1]))
@@ -439,12 +458,43 @@ def test_whatever_the_order_of_lies_a_proof_is_true(lies: list[str], size: int) 
         if name == "lost":
             issuer.remembered = len(issuer.facts)
         issuer.change_answer = _tell(issuer, name)
-        follower.poll()
+        issuer.hold = _hold(issuer, follower, told, before)
+        for _ in range(2 if told else 0):  # the first may be needed at once
+            follower.ask(Wire(issuer))
+        if not told:
+            follower.poll()
         for at, record in happened:
             assert at > follower.proof.at or knows(follower, record)
     issuer.revoke(FactKind.TOKEN, "last")
     clock.move(1)
     assert_mended(follower, issuer, clock)
+
+
+def _hold(
+    issuer: ScriptedIssuer, follower: Follower, told: str, before: list[bytes]
+) -> Callable[[Held], None]:
+    def hold(held: Held) -> None:
+        proven_at, position = follower.proof.at, follower.position
+        lines = [
+            issuer.line(number, number, nonce=held.nonce)
+            for number in range(len(issuer.facts) // 2, len(issuer.facts) + 1)
+            if number
+        ]
+        sent = TOLD[told](list(lines), list(before))
+        before[:] = lines
+        try:
+            for line in sent:
+                held.send(line)
+                assert line not in lines or knows(follower, _parse(issuer, held, line))
+        finally:
+            issuer.clock.move(0.5)
+            assert (follower.proof.at, follower.position) == (proven_at, position)
+
+    return hold
+
+
+def _parse(issuer: ScriptedIssuer, held: Held, line: bytes) -> Record:
+    return parse_notice(line, issuer.proof_key, held.nonce).records[0]
 
 
 def _tell(issuer: ScriptedIssuer, name: str) -> Callable[[Answer], Answer]:

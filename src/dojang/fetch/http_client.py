@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from contextlib import suppress
+from threading import get_ident
 from typing import Final
 from weakref import finalize
 
@@ -39,8 +40,7 @@ class HttpTransport:
         self._tls = tls
         self._find = find_addresses if unix is None else lead_to_socket(unix)
         self._pool: Pool[_Connection] = Pool(per_origin=kept_per_host, total=kept)
-        self._asking: set[_Connection] = set()
-        self._aborts = 0
+        self._asking: dict[int, _Connection] = {}  # by thread
         finalize(self, self._pool.close)
         renew_in_children(self)
 
@@ -51,17 +51,17 @@ class HttpTransport:
         """Close the connections that are kept."""
         self._pool.close()
 
-    def abort(self) -> None:
-        """End what is being asked; the threads that wait for it see a broken connection. One that
-        is still connecting sees that when it has connected."""
-        self._aborts += 1
-        for connection in list(self._asking):
+    def abort(self, asker: int) -> None:
+        """End what the thread of this `ident` is asking: it sees a broken connection. One that is
+        connecting goes on."""
+        connection = self._asking.get(asker)
+        if connection is not None:
             connection.abort()
-        self._pool.close()
 
     def renew(self) -> None:
-        asking, self._asking = self._asking, set()
-        for connection in asking:
+        # What is being asked is the parent's.
+        asking, self._asking = self._asking, {}
+        for connection in asking.values():
             connection.close()
         self._pool.renew()
 
@@ -82,38 +82,24 @@ class HttpTransport:
         raise FetchFailed(request.host, problem)
 
     def _send(self, request: FetchRequest, target: Target, deadline: Deadline) -> FetchResponse:
-        aborts = self._aborts
         while (kept := self._pool.take(target.origin)) is not None:
             try:
-                return self._ask(kept, request, target, deadline, aborts)
+                return self._ask(kept, request, target, deadline)
             except Broken:
                 if request.method != "GET" and not request.repeatable:
                     raise
         connection = _Connection(target.origin, self._find, self._tls, deadline)
-        return self._ask(connection, request, target, deadline, aborts)
+        return self._ask(connection, request, target, deadline)
 
     def _ask(
-        self,
-        connection: _Connection,
-        request: FetchRequest,
-        target: Target,
-        deadline: Deadline,
-        aborts: int,
+        self, connection: _Connection, request: FetchRequest, target: Target, deadline: Deadline
     ) -> FetchResponse:
-        """The answer, unless there were more than so many `aborts` meanwhile."""
-        response = None
-        self._asking.add(connection)
+        asking, asker = self._asking, get_ident()
+        asking[asker] = connection
         try:
-            if aborts == self._aborts:
-                response = connection.ask(request, target, deadline)
-        except (FetchFailed, OSError):
-            if aborts == self._aborts:
-                raise
+            response = connection.ask(request, target, deadline)
         finally:
-            self._asking.discard(connection)
-        if response is None or aborts != self._aborts:
-            connection.close()
-            raise ConnectionAbortedError
+            asking.pop(asker, None)
         if connection.reusable:
             self._pool.keep(target.origin, connection)
         else:
@@ -128,7 +114,7 @@ class _Connection:
         self, origin: Origin, find: FindAddresses, tls: ssl.SSLContext | None, deadline: Deadline
     ) -> None:
         scheme, host, port = origin
-        self.reusable = False
+        self.reusable = self._aborted = False
         self._plug = connect(find(host, port).result(deadline.remaining()), deadline)
         if scheme == "http":
             return
@@ -164,7 +150,8 @@ class _Connection:
                 return response
 
     def _receive(self, reader: AnswerReader, deadline: Deadline) -> bytes:
-        """What came; empty at the end of the connection. Raises `Broken` where that comes first."""
+        """What came; empty at the end of the connection. Raises `Broken` where that comes first,
+        and `ConnectionError` where it was aborted."""
         try:
             self._plug.settimeout(deadline.remaining())
             data = self._plug.recv(PIECE)
@@ -172,8 +159,8 @@ class _Connection:
             if reader.begun:
                 raise
             data = b""
-        if not data and not reader.begun:
-            raise Broken
+        if not data and (self._aborted or not reader.begun):
+            raise ConnectionError if self._aborted else Broken
         return data
 
     def is_quiet(self) -> bool:
@@ -182,6 +169,7 @@ class _Connection:
 
     def abort(self) -> None:
         """From another thread: what is being read ends."""
+        self._aborted = True
         with suppress(OSError):
             socket.socket.shutdown(self._plug, socket.SHUT_RDWR)  # TLS state stays as it is
 

@@ -16,10 +16,11 @@ _parse_known_url: Final = lru_cache(maxsize=256)(parse_url)  # the same few, aga
 class FetchRequest(NamedTuple):
     """`timeout` is for all of it, from name look-up to the last byte, in seconds; `max_bytes`
     bounds the body that comes back. One that is `repeatable` (every GET is) may be sent again
-    where a kept connection broke under it. `hear` is for `HttpTransport` and `AsyncHttpTransport`:
-    of a 200 that comes in chunks it is given every line when it comes, without the line feed, and
-    says whether to read on; what follows the last line is the body, and `max_bytes` bounds what
-    is held at once."""
+    where a kept connection broke under it. `hear` is for `HttpTransport` and
+    `AsyncHttpTransport`: of a 200 that comes in chunks it is given every line when it comes,
+    without the line feed, and says whether to read on; what follows the last line is the body, and
+    `max_bytes` bounds what is held at once. Where an answer does not come in chunks, or by another
+    transport, the lines are in the body."""
 
     method: str
     url: str

@@ -75,6 +75,6 @@ def parse_notice(line: bytes, proof_key: bytes, nonce: str) -> Notice:
 
 
 def _parse_number(digits: bytes) -> int:
-    if not digits.isdigit() or len(digits) > _LONGEST_NUMBER:
+    if not digits.isdigit() or digits.startswith(b"0") or len(digits) > _LONGEST_NUMBER:
         raise InvalidFeed("a notice is not numbered")
     return int(digits)

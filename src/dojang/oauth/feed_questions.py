@@ -34,6 +34,11 @@ class Question(NamedTuple):
     kids: tuple[str, ...]
     witness: str | None
 
+    @property
+    def known(self) -> Rev:
+        """The last fact that the asker knows, signed or not."""
+        return self.rev._replace(number=max(self.rev.number, self.heard or 0))
+
 
 def parse_question(form: Mapping[str, str]) -> Question:
     """The question of a form. Raises `OAuthError(INVALID_REQUEST)`."""

@@ -118,7 +118,7 @@ class Feed:
             follower_id=lease.follower_id,
             client_id=lease.client_id,
             name=lease.name,
-            rev=asked.rev,
+            rev=asked.known,
             kids=asked.kids,
             hold=asked.hold,
             seen_at=now,

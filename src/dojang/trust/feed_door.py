@@ -129,7 +129,8 @@ class FeedDoor:
         )
 
     def ask(self, question: Question, lease: Lease) -> Flow[FetchResponse]:
-        """The answer to a question, nothing of it proven. Raises `LeaseEnded`, `Unavailable`."""
+        """The answer to a question, nothing of it proven but the notices that came with it. Raises
+        `LeaseEnded`, `Unavailable` and `InvalidFeed`."""
         response = yield FetchRequest(
             "POST",
             f"{self._endpoint}",
@@ -140,7 +141,7 @@ class FeedDoor:
             repeatable=True,
             hear=question.hear,
         )
-        return _unwrap(self._check(response, leased=True), question)
+        return _unwrap(self._check(response, leased=True), question.hear)
 
     def load_index(self, lease: Lease) -> Flow[SnapshotIndex]:
         """What the issuer's present snapshot consists of."""
@@ -207,15 +208,15 @@ def _build_question(question: Question) -> bytes:
     return form
 
 
-def _unwrap(response: FetchResponse, question: Question) -> FetchResponse:
-    """The answer that follows notices, on a line with its proof, as one that came alone. Where
-    something on the way has joined the parts, the notices are before it still."""
+def _unwrap(response: FetchResponse, hear: Callable[[bytes], bool] | None) -> FetchResponse:
+    """The answer that follows notices, on a line with its proof, as one that came alone. Notices
+    are heard here where the whole was framed anew on its way."""
     if response.headers.get("content-type") != MEDIA_TYPE:
         return response
-    *notices, line = response.body.split(b"\n")
-    if notices and (question.hear is None or not all(map(question.hear, notices))):
-        raise InvalidFeed("a notice is not to be had, or not proven")
-    proof, _, body = line.partition(b" ")
+    *lines, last = response.body.split(b"\n")
+    if lines and (hear is None or not all(map(hear, lines))):
+        raise InvalidFeed("a notice is none")
+    proof, _, body = last.partition(b" ")
     headers = {**response.headers, PROOF_HEADER: proof.decode("latin-1")}
     return FetchResponse(response.status, headers, body)
 

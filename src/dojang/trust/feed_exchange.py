@@ -191,18 +191,18 @@ class FeedExchange:
         question = self._build_question(feed.place, hold, timeout, witness)
         if notices and self._can_hear(hold, asked_at):
             question = question._replace(
-                heard=feed.heard, hear=partial(self._hear, lease.proof_key, question.nonce)
+                heard=feed.listen(), hear=partial(self._hear, lease.proof_key, question.nonce)
             )
         self._first_heard = None
         response = yield from self._door.ask(question, lease)
-        self._notice_delay(hold)
+        told = self._notice_delay(hold)
         answer, progress = feed.take_answer(
             response.body,
             proof=response.headers.get(PROOF_HEADER, ""),
             proof_key=lease.proof_key,
             nonce=question.nonce,
         )
-        self.pause = answer.pause if question.hear is None else 0.0
+        self.pause = 0.0 if told else answer.pause
         self._notice_keys(answer.keys_digest)
         if progress is Progress.LOST:
             same_epoch = feed.view is not None and answer.rev.epoch == feed.position.epoch
@@ -235,10 +235,11 @@ class FeedExchange:
             self._first_heard = self._clock.monotonic()
         return True
 
-    def _notice_delay(self, hold: float) -> None:
-        """Where something on the way keeps notices until the answer, news comes sooner without."""
+    def _notice_delay(self, hold: float) -> bool:
+        """Whether notices came. Where something on the way keeps them until the answer, news comes
+        sooner without."""
         if self._first_heard is None:
-            return
+            return False
         now = self._clock.monotonic()
         self._late = self._late + 1 if now - self._first_heard < hold * HARDLY else 0
         if self._late == MOST_LATE:
@@ -249,6 +250,7 @@ class FeedExchange:
                 "and answers are asked for instead",
                 self.feed.issuer,
             )
+        return True
 
     def _renew_lease(self, bearer: str | None) -> Flow[None]:
         try:

@@ -71,7 +71,10 @@ class FeedKeys:
             raise UnknownSigner("the page is signed with a key that nobody gave out") from None
         except InvalidToken:
             raise InvalidFeed("the page is not signed by the feed") from None
-        return SignedStatement(proven.claims, self._names[proven.kid])
+        thumbprint = self._names.get(proven.kid)  # others may have been taken meanwhile
+        if thumbprint is None:
+            raise UnknownSigner("the page is signed with a key that is not given out any more")
+        return SignedStatement(proven.claims, thumbprint)
 
     def introduce(self, thumbprints: Collection[str]) -> None:
         """What a statement whose signature was proven says of the keys to come."""

@@ -6,13 +6,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from threading import Event, Thread
-from typing import Protocol
+from contextlib import suppress
+from math import ceil
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Final, Protocol
 
 from dojang.fetch import AsyncTransport, HttpTransport, Transport
 from dojang.fetch.flight import Flight
 
 _log = logging.getLogger("dojang.trust")
+
+ABORT_EVERY: Final = 0.05  # seconds: what was not asked yet is a moment later
 
 
 class Asks(Protocol):
@@ -40,7 +45,8 @@ class Following:
     def __init__(self, find: Callable[[], Asks | None], transport: Transport) -> None:
         self._find = find
         self._transport = transport
-        self._stopped = Event()
+        self._stopped = False
+        self._waking: SimpleQueue[None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="dojang-feed", daemon=True)
         self._thread.start()
 
@@ -49,15 +55,21 @@ class Following:
         return not self._thread.is_alive()
 
     def cancel(self) -> None:
-        """End it soon."""
-        self._stopped.set()
-        if isinstance(self._transport, HttpTransport):
-            self._transport.abort()
+        """End it when it has its answer. To be called anywhere, while locks are held too, as the
+        garbage collector does."""
+        self._stopped = True
+        self._waking.put(None)
 
     def stop(self, timeout: float) -> None:
-        """End it, and wait for that for `timeout` seconds at most."""
+        """End it, and wait for that for `timeout` seconds at most. Of what others ask over its
+        transport nothing ends."""
         self.cancel()
-        self._thread.join(timeout)
+        for _ in range(ceil(timeout / ABORT_EVERY)):
+            if isinstance(self._transport, HttpTransport):
+                self._transport.abort(self._thread.ident or 0)
+            self._thread.join(ABORT_EVERY)
+            if self.ended:
+                break
 
     def _run(self) -> None:
         try:
@@ -71,13 +83,14 @@ class Following:
     def _follow(self) -> None:
         """Another snapshot is loaded beside the questions: no answer waits for it."""
         rebasing: Flight | None = None
-        while not self._stopped.is_set() and (found := self._find()) is not None:
+        while not self._stopped and (found := self._find()) is not None:
             pause = found.ask(self._transport)
             if found.needs_base and (rebasing is None or rebasing.landed):
                 rebasing = _rebase(found, self._transport)
             del found
             if pause:
-                self._stopped.wait(pause)
+                with suppress(Empty):
+                    self._waking.get(timeout=pause)
 
 
 def _rebase(follower: Asks, transport: Transport) -> Flight:

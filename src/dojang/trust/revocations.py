@@ -150,7 +150,10 @@ class RevocationView:
         for rev, (kind, tag, forget_after) in enumerate(records, pack_rev(Rev(epoch, first))):
             fact = pack_fact(kind, rev, forget_after)
             known = recent.get(tag)
-            recent[tag] = fact if known is None else join(known, fact)
+            if known is None:
+                recent[tag] = fact
+            elif known != fact:  # not what was announced
+                recent[tag] = join(known, fact)
         kinds = {kind for kind, _, _ in records}
         self._of_keys |= FactKind.KEY in kinds
         if not self._recent_others and not kinds.isdisjoint(OTHER_KINDS):
@@ -295,7 +298,7 @@ def _check_records(epoch: int, first: int, records: Sequence[Record]) -> Rev:
     last = Rev(epoch, first + len(records) - 1)
     if epoch >> EPOCH_BITS or last.number >> NUMBER_BITS:
         raise ValueError("there are no such positions")
-    if any(len(tag) != TAG_BYTES for _, tag, _ in records):
+    if {len(tag) for _, tag, _ in records} - {TAG_BYTES}:
         raise ValueError("a tag has not its length")
     return last
 

@@ -91,8 +91,9 @@ def pack_rev(rev: Rev) -> int:
 
 def pack_fact(kind: FactKind, rev: int, forget_after: int) -> int:
     """A fact as one number."""
-    time = min(max(forget_after, 0), _LAST_TIME)
-    return rev << REV_SHIFT | time << _FORGET_SHIFT | _CODES[kind]
+    if not 0 <= forget_after <= _LAST_TIME:
+        forget_after = min(max(forget_after, 0), _LAST_TIME)
+    return rev << REV_SHIFT | forget_after << _FORGET_SHIFT | _CODES[kind]
 
 
 def join(one: int, other: int) -> int:

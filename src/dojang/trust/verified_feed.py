@@ -95,6 +95,7 @@ class VerifiedFeed:
 
     def renew(self) -> None:
         self._lock = Lock()
+        self._basing = Lock()  # a snapshot takes its place; any number of readers meanwhile
 
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` of every fact from now on, for as long as somebody else holds it."""
@@ -162,10 +163,11 @@ class VerifiedFeed:
             watcher.evict(notice.records)
         self._heard = Rev(notice.epoch, notice.first + len(notice.records) - 1)
 
-    @property
-    def heard(self) -> int:
-        """The number of the last fact of this epoch that is known, if by a notice alone."""
-        return max(self._heard, self.position).number
+    def listen(self) -> int:
+        """The number of the last fact of this epoch that is known, if by a notice alone: what comes
+        after it is to be told. What the next answer does not lead to is asked for again."""
+        heard, self._heard = max(self._heard, self.position).number, NOWHERE
+        return heard
 
     def check_manifest(self, signed: str, chunks: Sequence[bytes]) -> Manifest:
         """The manifest of a snapshot, from its signed form and the SHA-256 of each of its chunks.
@@ -199,12 +201,13 @@ class VerifiedFeed:
             raise InvalidFeed("there is no lease yet")
         opened = yield from _open(chunks)
         view = self.view or RevocationView(Tagger(self.view_key))
-        view.take(opened, rev=manifest.rev)
-        self.view = view
-        for watcher in self.list_watchers():
-            watcher.evict_all()
-        self._stand(manifest.rev, manifest.digest, manifest.as_of, signed)
-        self._begin_from(manifest, signed, chunks)
+        with self._basing:
+            view.take(opened, rev=manifest.rev)
+            self.view = view
+            for watcher in self.list_watchers():
+                watcher.evict_all()
+            self._stand(manifest.rev, manifest.digest, manifest.as_of, signed)
+            self._begin_from(manifest, signed, chunks)
 
     def take_base(
         self, manifest: Manifest, signed: str, chunks: Mapping[bytes, Image]
@@ -212,11 +215,12 @@ class VerifiedFeed:
         """Let a snapshot of what is known already, which `check_base` let pass and which leads to
         `place`, take the place of the last one. Raises `InvalidFeed`."""
         opened = yield from _open(chunks)
-        if self.base > manifest.rev:  # while it was opened, a later one came
-            return
-        if self.view is not None and self.base < manifest.rev:
-            self.view.rebase(opened)
-        self._begin_from(manifest, signed, chunks)
+        with self._basing:
+            if self.base > manifest.rev:  # while it was opened, a later one came
+                return
+            if self.view is not None and self.base < manifest.rev:
+                self.view.rebase(opened)
+            self._begin_from(manifest, signed, chunks)
 
     def _begin_from(self, manifest: Manifest, signed: str, chunks: Iterable[bytes]) -> None:
         self.base = manifest.rev
