@@ -513,10 +513,11 @@ def test_it_says_what_it_has_heard_and_what_was_not_confirmed_is_told_again(
 
 
 @pytest.mark.proves("V3", "F15")
-def test_an_issuer_that_has_lost_what_it_told_is_not_held_to_it(
+def test_an_issuer_that_has_lost_what_it_told_makes_nothing_fresh(
     issuer: ScriptedIssuer, follower: Follower
 ) -> None:
-    """It was not signed, and what comes after counts from where the issuer is."""
+    """It was not signed, so nobody can show it to the issuer: but the follower knows, until the
+    issuer is as far again."""
 
     def hold(held: Held) -> None:
         for _ in range(3):
@@ -526,13 +527,35 @@ def test_an_issuer_that_has_lost_what_it_told_is_not_held_to_it(
     issuer.hold = hold
     ask(follower, issuer)
     issuer.hold = lambda held: None
-    for _ in range(2):
+    for _ in range(3):
         ask(follower, issuer)
-    assert [each["heard"] for each in issuer.questions[-3:]] == ["4", "7", "4"]
-    issuer.hold = revoke_and_tell(issuer)
+        assert follower.status().state is FeedState.WENT_BACK
+        assert follower.proof.at == NEVER
+    for number in range(3):
+        issuer.revoke(FactKind.TOKEN, f"later-{number}")
     ask(follower, issuer)
-    assert knows(follower, issuer.facts[4])
-    assert (follower.position, follower.status().failures) == (Rev(1, 5), 0)
+    assert follower.proof.at > 0
+    assert follower.position == Rev(1, 7)
+
+
+@pytest.mark.proves("F21", "V3")
+def test_a_notice_after_a_gap_has_what_is_missing_told_again(
+    issuer: ScriptedIssuer, follower: Follower
+) -> None:
+    def hold(held: Held) -> None:
+        revoke_and_tell(issuer)(held)
+        issuer.revoke(FactKind.TOKEN, "not told")
+        revoke_and_tell(issuer, "told")(held)
+
+    issuer.hold = hold
+    issuer.change_answer = lambda answer: answer._replace(
+        pages=answer.pages[:0], rev=Rev(1, 4), digest=issuer.digests[4]
+    )
+    ask(follower, issuer)
+    issuer.change_answer = lambda answer: answer
+    issuer.hold = lambda held: None
+    ask(follower, issuer)
+    assert [each["heard"] for each in issuer.questions[-2:]] == ["4", "5"]
 
 
 @pytest.mark.proves("F15", "C91")

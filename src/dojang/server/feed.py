@@ -209,7 +209,7 @@ class Feed:
     def _tell_news(self) -> None:
         news = self._answers.find_news(now=int(self._clock.now()))
         if news != self._told:
-            if self._told is None or news[1] != self._told[1]:
+            if self._told is not None and news[1] != self._told[1]:
                 self._notices.release()
             self._told = news
             waiting = len(self._holds)
