@@ -178,15 +178,34 @@ async def test_what_was_told_is_soon_signed_in_somebodys_hand(
 async def test_answers_that_end_together_lead_no_page_further_than_they_say(world: World) -> None:
     """Others, who are answered at once, have pages that end later."""
     async with listeners(world, 3) as (slow, other, early):
-        await listen(world, slow, hold=0.3)
-        await listen(world, other, hold=0.2)
         await append(world, 1)
-        assert (await conclude(other)).rev.number == 1
-        await append(world, 2, prefix="u")
+        for asker in (slow, other):
+            await asker.send(hold=0)
+            await asker.receive()
+        await append(world, 1, prefix="u")
+        await other.send(hold=0)
+        assert (await other.receive()).rev.number == 2
+        await slow.send(hold=0.3, heard=2)
+        await wait_for_holds(world, 1)
+        await listen(world, other, hold=0.2)
+        await append(world, 1, prefix="v")
+        assert (await conclude(other)).rev.number == 3
+        await append(world, 2, prefix="w")
         await early.send(hold=0)
-        assert (await early.receive()).rev.number == 3
+        assert (await early.receive()).rev.number == 5
         answer = await conclude(slow)
         assert answer.rev.number == find_last_record(answer)
+
+
+@pytest.mark.proves("V3")
+async def test_who_is_answered_before_time_is_told_everything(world: World) -> None:
+    async with listeners(world, 2) as (first, second):
+        await listen(world, second)
+        await listen(world, first, hold=0.05)
+        await append(world, 1)
+        assert (await conclude(first)).rev.number == 1
+        await append(world, MOST_TOLD + 1, prefix="u")
+        assert (await conclude(second)).rev.number == MOST_TOLD + 2
 
 
 async def conclude(asker: Asker) -> Answer:
