@@ -1,7 +1,7 @@
 """The revocation feed of this node: who follows it, who waits to be told, and what they are told.
 
 Whoever asks has passed the barrier, so an answer is never older than its question. Those who wait
-are answered together as soon as a hint leads to news.
+are told of facts as soon as a hint leads to some, or are answered where they take no notices.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TELLING: Final = 30e-6  # seconds that it takes to tell one who waits
 FEW: Final = 64  # who are told so soon that nobody needs to pause
+# Facts that an answer after notices has room for, with as many again that come meanwhile.
 MOST_BEHIND: Final = MOST_PAGES * MOST_RECORDS // 2
 LONGEST_LEASE: Final = 3 * LONGEST_HOLD  # seconds without a question, and a follower is gone
 

@@ -1,5 +1,5 @@
 """Those who are told of facts while their questions are held: each fact in one line, made once for
-all of them but for its proof, and no question more for it.
+all of them but for its proof, and one question more for it, of somebody who has it signed.
 
 One fact is told at once. Of a stream of them each line takes several: what a line costs those who
 read it is not to grow into what they have for their own work.

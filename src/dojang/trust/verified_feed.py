@@ -74,7 +74,7 @@ class VerifiedFeed:
 
     `as_of` is the latest time that the issuer named (seconds since 1970), `witness` the latest
     statement it signed, `base` the position of the last snapshot. What is signed is kept by
-    `archive` too. One writer; reading never waits.
+    `archive` too. One asks, a snapshot may be loaded beside it, and reading never waits.
     """
 
     def __init__(self, issuer: str, *, archive: FeedArchive | None = None) -> None:
