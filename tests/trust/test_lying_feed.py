@@ -291,6 +291,15 @@ def test_a_cut_connection_makes_the_view_old(
     assert_mended(follower, issuer, clock)
 
 
+@pytest.mark.proves("C92", "F15")
+def test_an_issuer_of_an_earlier_epoch_went_back(
+    issuer: ScriptedIssuer, follower: Follower
+) -> None:
+    issuer.change_answer = lambda answer: answer._replace(rev=answer.rev._replace(epoch=0))
+    status = follower.poll()
+    assert (status.state, status.age) == (FeedState.WENT_BACK, None)
+
+
 @pytest.mark.proves("C92", "C116", "F15")
 def test_an_issuer_that_went_back_is_shown_what_it_signed_until_it_is_mended(
     issuer: ScriptedIssuer, follower: Follower, clock: SettableClock
