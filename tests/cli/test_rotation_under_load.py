@@ -16,7 +16,15 @@ from dojang.cli.administering import administer
 from dojang.cli.errors import Failure
 from dojang.cli.issuer_client import IssuerClient
 from dojang.client import ClientSecretBasic
-from dojang.resource import Expect, Hybrid, Introspection, LocalVerifier, Refusal, Verifier
+from dojang.resource import (
+    Expect,
+    Follower,
+    Hybrid,
+    Introspection,
+    LocalVerifier,
+    Refusal,
+    Verifier,
+)
 from tests.cli.installation import LONG, Installation
 from tests.server.front_door import decode_jwt
 
@@ -191,8 +199,13 @@ def test_followers_have_each_new_key_before_it_signs(fresh: Installation) -> Non
         ClientSecretBasic(name, (fresh.directory / f"{name}.secret").read_text().strip())
         for name in ("shop", "asker")
     )
-    strategy = Hybrid(introspection=Introspection(credentials=asker))
-    verifiers = [strategy.build(expect(fresh, algorithm)) for _ in range(2)]
+    introspection = Introspection(credentials=asker)
+    verifiers = [
+        Hybrid(introspection=introspection, follow=Follower(fresh.issuer, credentials=asker)).build(
+            expect(fresh, algorithm)
+        )
+        for _ in range(2)
+    ]
     for verifier in verifiers:
         assert verifier.ready() in {True, False}
     told = Verifiers({algorithm: Every(verifiers)})
