@@ -95,7 +95,7 @@ def follow(verifiers: list[HybridVerifier]) -> None:
     for each in verifiers:
         each.ready()
     for each in verifiers:
-        until(lambda: follower_of(each).status().state is FeedState.FRESH)  # noqa: B023
+        until(lambda: follower_of(each).status().state is FeedState.FRESH)  # noqa: B023  called at once
 
 
 @pytest.mark.proves("V3")
@@ -167,6 +167,7 @@ class Likeness(ClientSecretBasic):
 
 
 class Unhashable(Signer):
+    # The way Python has it to be unhashable, which is no override that types allow.
     __hash__ = None  # type: ignore[assignment]
 
 

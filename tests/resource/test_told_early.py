@@ -187,7 +187,7 @@ def test_a_forged_notice_ends_no_token(issuer: ScriptedIssuer, verifier: HybridV
     issuer.revoke(FactKind.EVERYTHING, issuer.url)
     flaws: list[dict[str, object]] = [{"proof_key": bytes(31) + b"\1"}, {"epoch": 2}]
     for flaw in flaws:
-        issuer.hold = lambda held, flaw=flaw: held.tell(1, **flaw)  # type: ignore[misc]
+        issuer.hold = lambda held, flaw=flaw: held.tell(1, **flaw)  # type: ignore[misc]  # flaws differ in type
         run = find_follower(verifier).exchange.run
         with pytest.raises(FetchFailed, match="malformed"):
             drive(run(None, hold=0.5, timeout=1.0, notices=True), issuer)

@@ -19,7 +19,14 @@ from dojang.oauth.feed import (
 from dojang.oauth.feed_notices import MEDIA_TYPE, Notice, parse_notice
 from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
 from tests.web.peers import PATIENCE, Peer
-from tests.web.world import FORM, basic
+from tests.web.world import FORM, World, basic
+
+
+async def wait_for_holds(world: World, count: int) -> None:
+    """Until so many questions are held."""
+    async with asyncio.timeout(PATIENCE):
+        while world.provider.feed.holds_open != count:
+            await asyncio.sleep(0.001)
 
 
 class Asker:
@@ -60,7 +67,7 @@ class Asker:
         manifest = parse_manifest(claims, issuer=claims["iss"])
         self.rev, self.digest = manifest.rev, manifest.digest
 
-    async def send(self, *, hold: float, heard: int | None = None) -> None:
+    async def send(self, *, hold: float, heard: int | str | None = None) -> None:
         """A question, whose answer is not waited for; `heard` asks for notices."""
         self.nonce = token_urlsafe(24)
         form = {

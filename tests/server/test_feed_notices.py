@@ -16,7 +16,7 @@ from dojang.server import feed_notices
 from dojang.server.feed_notices import GATHERING, MOST_EASY, MOST_TOLD
 from dojang.server.feed_witness import Witness
 from dojang.server.model import AppendFact
-from tests.server.asker import Asker
+from tests.server.asker import Asker, wait_for_holds
 from tests.web.peers import Peer, serving
 from tests.web.world import BASE, World, make_world
 
@@ -50,12 +50,6 @@ async def listen(world: World, asker: Asker, *, hold: float = 20) -> None:
     held = world.provider.feed.holds_open
     await asker.send(hold=hold, heard=asker.rev.number)
     await wait_for_holds(world, held + 1)
-
-
-async def wait_for_holds(world: World, count: int) -> None:
-    async with asyncio.timeout(15):
-        while world.provider.feed.holds_open != count:
-            await asyncio.sleep(0.001)
 
 
 async def append(world: World, count: int, *, prefix: str = "t") -> None:
@@ -172,6 +166,18 @@ async def test_what_was_told_is_soon_signed_in_somebodys_hand(
             answer = await waiting[number].conclude()  # who waits the longest
             assert answer.rev.number == number + 1
             assert world.provider.feed.holds_open == 2 - number
+
+
+@pytest.mark.proves("F15", "C91")
+async def test_what_was_told_with_the_question_is_soon_signed_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_notices, "SIGNED_WITHIN", 0.1)
+    async with listeners(world, 1) as (asker,):
+        await append(world, 1)
+        await asker.send(hold=20, heard=0)
+        await asker.hear()
+        assert (await asker.conclude()).rev.number == 1
 
 
 @pytest.mark.proves("C92", "V3")
@@ -328,7 +334,7 @@ async def test_who_claims_to_have_heard_what_did_not_happen_is_answered(
 @pytest.mark.parametrize("heard", ["-1", "x", "1e3", "9" * 17])
 async def test_a_number_that_is_none_is_refused(world: World, heard: str) -> None:
     async with listeners(world, 1) as (asker,):
-        await asker.send(hold=20, heard=heard)  # type: ignore[arg-type]
+        await asker.send(hold=20, heard=heard)
         assert (await asker.peer.receive()).status == 400
 
 

@@ -13,7 +13,7 @@ from dojang.oauth.revocation_fact import FactKind, Rev
 from dojang.server.feed_witness import Witness
 from dojang.server.model import AppendFact
 from dojang.web.limits import Limits
-from tests.server.asker import Asker
+from tests.server.asker import Asker, wait_for_holds
 from tests.web.peers import Peer, Site, serving
 from tests.web.world import BASE, World, make_world
 
@@ -36,12 +36,6 @@ async def askers(world: World, site: Site, count: int) -> AsyncIterator[list[Ask
     finally:
         for asker in found:
             await asker.peer.close()
-
-
-async def wait_for_holds(world: World, count: int) -> None:
-    async with asyncio.timeout(15):
-        while world.provider.feed.holds_open != count:
-            await asyncio.sleep(0.001)
 
 
 async def revoke(world: World, client_id: str = "shop") -> None:

@@ -81,7 +81,7 @@ def test_a_snapshot_taken_beside_answers_and_notices_loses_nothing(
         with lock:
             return send(request)
 
-    issuer.send = send_alone  # type: ignore[method-assign]
+    issuer.send = send_alone  # type: ignore[method-assign]  # this one issuer's alone
     issuer.page_size = 1  # the way on leads through every place
 
     def rebase() -> None:

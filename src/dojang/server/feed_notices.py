@@ -114,6 +114,8 @@ class Notices:
         if missed is None or (missed and not listener.tell(_build_notices(missed))):
             return
         self._listeners[follower_id] = listener
+        if missed:
+            self._have_signed_soon()
         try:
             await self._holds.wait(follower_id, seconds)
         finally:
@@ -132,9 +134,7 @@ class Notices:
         elif self._is_time(len(facts)):
             self._told = log.last[0]
             _tell_in_turns(iter(list(self._listeners.items())), _build_notices(facts), self.wake)
-            if self._signing is None:
-                loop = asyncio.get_running_loop()
-                self._signing = loop.call_later(SIGNED_WITHIN, self._have_signed)
+            self._have_signed_soon()
         elif self._later is None:
             self._later = asyncio.get_running_loop().call_later(GATHERING, self._tell_late)
 
@@ -158,13 +158,19 @@ class Notices:
             if timer is not None:
                 timer.cancel()
 
+    def _have_signed_soon(self) -> None:
+        """What was told is to be signed in somebody's hand, who can show it to a server that has
+        lost it."""
+        if self._signing is None:
+            loop = asyncio.get_running_loop()
+            self._signing = loop.call_later(SIGNED_WITHIN, self._have_signed)
+
     def _have_signed(self) -> None:
-        """Answer who waits the longest: what was told is soon signed in somebody's hand, who can
-        show it to a server that has lost it."""
+        """Answer who waits the longest."""
         self._signing = None
-        for follower_id in self._listeners:
-            self.wake(follower_id)
-            return
+        longest = next(iter(self._listeners), None)
+        if longest is not None:
+            self.wake(longest)
 
     def _tell_late(self) -> None:
         self._later = None

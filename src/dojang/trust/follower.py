@@ -51,8 +51,8 @@ class Follower:
     for that process.
 
     `look` makes it follow by itself, on a thread of its own, unless it is driven `by_hand`: then
-    `poll` asks. `name` is what operators see of it; `hold` how long
-    the issuer may take to say "nothing new" (seconds). Raises `ValueError`.
+    `poll` asks. `name` is what operators see of it; `hold` how long the issuer may take to say
+    "nothing new" (seconds). Raises `ValueError`.
     """
 
     def __init__(
