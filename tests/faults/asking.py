@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -35,11 +36,16 @@ class Caller:
     """The client `shop`, and the API `orders`, at one node. `fetch_from` is where that is."""
 
     def __init__(self, issuer: str, secrets: Path, *, fetch_from: str | None = None) -> None:
-        self.client = IssuerClient(issuer, fetch_from=fetch_from)
+        self._connect = partial(IssuerClient, issuer, fetch_from=fetch_from)
+        self.client = self._connect()
         self.shop, self.orders = (
             ClientSecretBasic(name, (secrets / f"{name}.secret").read_text().strip())
             for name in ("shop", "orders")
         )
+
+    def hang_up(self) -> None:
+        """Keep no connection: how many there are depends on how many asked at once."""
+        self.client = self._connect()
 
     def issue(self, history: History) -> str:
         token = self.client.issue(self.shop, ORDERS, None).value

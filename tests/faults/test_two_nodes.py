@@ -268,10 +268,17 @@ def test_what_one_node_revoked_is_active_on_neither(site: Site) -> None:
 def test_a_node_without_its_database_says_so_and_comes_back(site: Site) -> None:
     """It led, too: the other leads now."""
     for _ in range(PARTITIONS):
+        hang_up(site)
         files, history = OpenFiles(), History()
         print(cut_from_database(site, history))
         assert history.problems == []
+        hang_up(site)
         files.check()
+
+
+def hang_up(site: Site) -> None:
+    for node in site.nodes:
+        node.caller.hang_up()
 
 
 def cut_from_database(site: Site, history: History) -> str:
