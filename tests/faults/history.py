@@ -111,9 +111,19 @@ class OpenFiles:
 
     SLACK = 8
     PATIENCE = 5.0  # seconds
+    PAUSE = 0.3
 
     def __init__(self) -> None:
         self._before = self._count()
+        until = time.monotonic() + self.PATIENCE
+        while self._closes_some() and time.monotonic() < until:
+            pass
+
+    def _closes_some(self) -> bool:
+        """Whether there are fewer after a pause."""
+        time.sleep(self.PAUSE)
+        before, self._before = self._before, self._count()
+        return self._before < before
 
     @staticmethod
     def _count() -> int:
@@ -124,4 +134,4 @@ class OpenFiles:
         most, until = self._before + self.SLACK, time.monotonic() + self.PATIENCE
         while (now := self._count()) > most:
             assert time.monotonic() < until, f"I5: {now} open files, {self._before} before"
-            time.sleep(0.05)
+            time.sleep(self.PAUSE)
