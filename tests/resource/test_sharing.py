@@ -94,8 +94,8 @@ def follow(verifiers: list[HybridVerifier]) -> None:
     """Have all of them follow, until they are fresh."""
     for each in verifiers:
         each.ready()
-    for each in verifiers:
-        until(lambda: follower_of(each).status().state is FeedState.FRESH)  # noqa: B023  called at once
+    followers = [follower_of(each) for each in verifiers]
+    until(lambda: all(each.status().state is FeedState.FRESH for each in followers))
 
 
 @pytest.mark.proves("V3")

@@ -185,9 +185,12 @@ def test_a_forged_notice_ends_no_token(issuer: ScriptedIssuer, verifier: HybridV
     verifier.verify(tokens[0])
     verifier.verify(tokens[0])
     issuer.revoke(FactKind.EVERYTHING, issuer.url)
-    flaws: list[dict[str, object]] = [{"proof_key": bytes(31) + b"\1"}, {"epoch": 2}]
-    for flaw in flaws:
-        issuer.hold = lambda held, flaw=flaw: held.tell(1, **flaw)  # type: ignore[misc]  # flaws differ in type
+    lies: list[Callable[[Held], None]] = [
+        lambda held: held.tell(1, proof_key=bytes(31) + b"\1"),
+        lambda held: held.tell(1, epoch=2),
+    ]
+    for lie in lies:
+        issuer.hold = lie
         run = find_follower(verifier).exchange.run
         with pytest.raises(FetchFailed, match="malformed"):
             drive(run(None, hold=0.5, timeout=1.0, notices=True), issuer)
