@@ -11,7 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from threading import Event
@@ -61,6 +61,7 @@ class _Witness:
         self.keys: KeySource = FixedKeys(KeySet([]))
         self.refused: dict[int, int] = {}
         self._expected: dict[bytes, tuple[int, Marks]] = {}
+        self._find_killer: Callable[[Marks], FactKind | None] | None = None
         follower.watch(self)
 
     def expect(self, tokens: Sequence[Mapping[str, Any]]) -> None:
@@ -69,6 +70,7 @@ class _Witness:
             raise BenchBroken("a follower without a view was asked to watch")
         self.refused = {}
         self._expected = {}
+        self._find_killer = view.find_killer
         for place, claims in enumerate(tokens):
             marks = view.mark(Rev(*claims["rev"]), claims)
             if marks.token is None or view.find_killer(marks) is not None:
@@ -76,14 +78,10 @@ class _Witness:
             self._expected[marks.token] = place, marks
 
     def evict(self, records: Sequence[Record]) -> None:
-        for record in records:
-            expected = self._expected.get(record.tag)
-            view = self.follower.view
-            if expected is None or view is None:
-                continue
-            place, marks = expected
-            if view.find_killer(marks) is FactKind.TOKEN:
-                self.refused.setdefault(place, time.monotonic_ns())  # a page tells it again
+        for _, tag, _ in records:
+            expected = self._expected.pop(tag, None)  # a page tells it again
+            if expected is not None and self._find_killer and self._find_killer(expected[1]):
+                self.refused[expected[0]] = time.monotonic_ns()
 
     def evict_all(self) -> None:
         """Nothing is timed by a snapshot."""

@@ -24,6 +24,7 @@ from bench.servers import token_call
 WARM_UP = 20  # revocations that nobody times
 GAP = 0.03  # seconds between revocations, half of it by chance, and a share for each conversation
 GAP_A_FOLLOWER = 0.0003
+IDLE = 5.0  # seconds for which nothing is revoked, to count what followers cost then
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,16 @@ class Moments:
 def measure_push(wanted: frozenset[str], *, revocations: int, folder: Path) -> Iterable[Measured]:
     """Measures the wanted push figures, each with `revocations` revocations."""
     for audience in AUDIENCES:
-        names = {audience.figure, f"{audience.figure}-floor", f"{audience.figure}-processor"}
-        if not names & wanted:
+        name = audience.figure
+        if wanted.isdisjoint({name, f"{name}-floor", f"{name}-page", f"{name}-processor"}):
             continue
-        server = build_ours(folder, name=audience.figure)
+        server = build_ours(folder, name=name)
         with server.process:
             place = Place(server.origin, *server.introspector)
             with gather(
                 place, processes=audience.processes, each=audience.each, apart=audience.apart
             ) as crowd:
-                found = _measure(audience.figure, server, crowd, revocations=revocations)
+                found = _measure(name, server, crowd, revocations=revocations)
         found.append(_compare_floor(found[0], crowd, revocations=revocations))
         yield from (one for one in found if one.figure.name in wanted)
 
@@ -75,13 +76,16 @@ def _measure(name: str, server: Ours, crowd: Crowd, *, revocations: int) -> list
     figures = {figure.name: figure for figure in PUSH}
     revoke_all(server, issue(server, WARM_UP), crowd)
     tokens = issue(server, revocations)
-    crowd.watch_for([read_claims(token) for token in tokens])
+    claims = [read_claims(token) for token in tokens]
+    crowd.watch_for(claims)
     idle = _count_idle(crowd)
-    crowd.watch_for([read_claims(token) for token in tokens])
+    crowd.watch_for(claims)
+    began = time.monotonic()
     load, server_began = load_average(), processor_seconds(server.process.pid)
     moments = revoke_all(server, tokens, crowd)
     spent = processor_seconds(server.process.pid) - server_began
     seen = crowd.report()
+    questions = idle * (time.monotonic() - began) / len(tokens)
     late = find_delays(seen, [moment.accepted for moment in moments])
     whole = find_delays(seen, [moment.sent for moment in moments])
     pages = len(tokens) * crowd.followers
@@ -105,13 +109,19 @@ def _measure(name: str, server: Ours, crowd: Crowd, *, revocations: int) -> list
             },
         ),
         Measured(
+            figures[f"{name}-page"],
+            _find_spread([each - questions for each in processor]),
+            len(tokens),
+            ours=f"idle {idle:.3g} µs a second",
+            detail={"idle_follower_us_a_second": idle, "load": load},
+        ),
+        Measured(
             figures[f"{name}-processor"],
-            Interval(sum(processor) / len(processor), min(processor), max(processor)),
+            _find_spread(processor),
             len(tokens),
             ours=f"server {spent / pages * 1e6:.3g} µs",
             detail={
                 "server_us": spent / pages * 1e6,
-                "idle_follower_us_a_second": idle,
                 "questions": sum(each.questions for each in seen),
                 "failures": sum(each.failures for each in seen),
                 "load": load,
@@ -141,9 +151,13 @@ def _compare_floor(push: Measured, crowd: Crowd, *, revocations: int) -> Measure
 
 def _count_idle(crowd: Crowd) -> float:
     """What a follower costs when nothing happens: microseconds a second."""
-    seconds = 2.0
-    time.sleep(seconds)
-    return sum(each.processor for each in crowd.report()) / crowd.followers / seconds * 1e6
+    time.sleep(IDLE)
+    return sum(each.processor for each in crowd.report()) / crowd.followers / IDLE * 1e6
+
+
+def _find_spread(values: Sequence[float]) -> Interval:
+    """The mean, the least and the most."""
+    return Interval(sum(values) / len(values), min(values), max(values))
 
 
 def _find_gap(crowd: Crowd) -> float:

@@ -41,7 +41,7 @@ from dojang.oauth.feed import (
     prove_answer,
 )
 from dojang.oauth.feed_notices import MEDIA_TYPE as LINES
-from dojang.oauth.feed_notices import build_line, build_notice
+from dojang.oauth.feed_notices import begin_proofs, build_last_line, build_line, build_notice
 from dojang.oauth.revocation_fact import FIRST_DIGEST, FactKind, Rev
 from dojang.testing import SettableClock
 from dojang.trust.revocations import RevocationView
@@ -215,8 +215,8 @@ class ScriptedIssuer:
     ) -> bytes:
         """A notice of facts number `first` to `last`, with changes."""
         told = self.facts[first - 1 : last] if records is None else records
-        notice = build_notice(epoch or self.epoch, first if number is None else number, told)
-        return build_line(*notice, proof_key or self.proof_key, nonce)
+        rev = Rev(epoch or self.epoch, first if number is None else number)
+        return build_line(build_notice(rev, told), begin_proofs(proof_key or self.proof_key, nonce))
 
     def pages(self, after: int) -> tuple[str, ...]:
         """Every fact later than number `after`, in pages."""
@@ -307,7 +307,7 @@ class ScriptedIssuer:
         body = json.dumps(build_answer(self.change_answer(answer))).encode()
         digest = sha256(body).digest()
         if held.lines:
-            line = build_line(body, digest, self.proof_key, held.nonce)
+            line = build_last_line(body, digest, self.proof_key, held.nonce)
             return self.change_response(FetchResponse(200, {"content-type": LINES}, line))
         proof = prove_answer(self.proof_key, held.nonce, digest)
         return self.change_response(FetchResponse(200, {PROOF_HEADER: proof}, body))

@@ -71,6 +71,19 @@ def test_interim_answers_come_before_the_answer() -> None:
     assert response.status == 200
 
 
+def test_headers_have_names_in_lower_case_and_of_a_repeated_one_the_last_counts() -> None:
+    fields = b"A:1\r\nB-b:\t 2 \t\r\nC:\r\nD: a: b \r\nd: last\r\nE: \xe9\r\nContent-Length: 0"
+    response = answer(b"HTTP/1.1 200\r\n" + fields + b"\r\n\r\n")
+    assert response.headers == {
+        "a": "1",
+        "b-b": "2",
+        "c": "",
+        "d": "last",
+        "e": "\xe9",
+        "content-length": "0",
+    }
+
+
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
 def test_some_answers_have_no_content(status: bytes) -> None:
     response = answer(b"HTTP/1.1 " + status + b"\r\nContent-Length: 7\r\n\r\n")
@@ -108,6 +121,7 @@ def test_a_connection_is_used_again_where_nothing_is_odd(wire: bytes, reusable: 
     "wire",
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: a\r\ncontent-length: 5\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -205,6 +219,50 @@ def test_a_line_is_given_out_when_it_has_come() -> None:
     assert reader.reusable
 
 
+@pytest.mark.proves("V3")
+@pytest.mark.parametrize(
+    "reads, lines",
+    [
+        ([b"4\r\none\n\r\n"], [b"one"]),
+        (
+            [b"04\r\none\n\r\n", b"1\r\n\n\r\n", b"B\r\n" + b"x" * 10 + b"\n\r\n"],
+            [b"one", b"", b"x" * 10],
+        ),
+        ([b"4;a=b\r\none\n\r\n"], [b"one"]),
+        ([b"4 \r\none\n\r\n"], [b"one"]),
+        ([b"5\r\none\r\n\r\n"], [b"one\r"]),
+        ([b"9\r\n", b"4\r\none\n\r\n", b"\r\n"], [b"4\r", b"one", b"\r"]),
+        ([b"2\r\non\r\n", b"2\r\ne\n\r\n"], [b"one"]),
+        ([b"4\r\none\n\r\n4\r\ntwo\n\r\n"], [b"one", b"two"]),
+    ],
+)
+def test_what_comes_in_one_read_is_told_as_it_is_framed(
+    reads: list[bytes], lines: list[bytes]
+) -> None:
+    heard = Heard()
+    reader = AnswerReader(GET._replace(hear=heard.hear))
+    for data in (HEAD_OF_CHUNKS, *reads):
+        assert reader.feed(data) is None
+    assert heard == lines
+    response = reader.feed(chunk(b"body") + END)
+    assert response is not None
+    assert response.body == b"body"
+
+
+@pytest.mark.proves("C99", "V3")
+@pytest.mark.parametrize("size", [b"3", b"5", b"0", b"-4", b"", b"0x4", b"+4", b"4_0", b"4\n"])
+def test_a_line_in_one_read_of_another_size_than_it_says_is_not_told(size: bytes) -> None:
+    heard = Heard()
+    reader = AnswerReader(GET._replace(hear=heard.hear))
+    reader.feed(HEAD_OF_CHUNKS)
+    with pytest.raises(FetchFailed) as failure:
+        reader.feed(size + b"\r\none\n\r\n")
+        reader.feed(chunk(b"two\n"))
+        reader.end()
+    assert failure.value.problem is FetchProblem.MALFORMED
+    assert heard == []
+
+
 def test_without_a_line_all_is_body() -> None:
     heard = Heard()
     wire = HEAD_OF_CHUNKS + chunk(b"a ", b"body") + END
@@ -228,11 +286,16 @@ def test_no_other_answer_has_lines(head: bytes, content: bytes) -> None:
 
 
 @pytest.mark.proves("V3")
-def test_who_hears_enough_reads_no_further() -> None:
+@pytest.mark.parametrize(
+    "reads", [[b"one\ntwo\nthree\n", b"four\n"], [b"one\n", b"two\n", b"three\n"]]
+)
+def test_who_hears_enough_reads_no_further(reads: list[bytes]) -> None:
     heard = Heard(most=2)
-    wire = HEAD_OF_CHUNKS + chunk(b"one\ntwo\nthree\n", b"four\n") + END
+    reader = AnswerReader(GET._replace(hear=heard.hear))
+    reader.feed(HEAD_OF_CHUNKS)
     with pytest.raises(FetchFailed) as failure:
-        read(wire, request=GET._replace(hear=heard.hear))
+        for part in reads:
+            reader.feed(chunk(part))
     assert failure.value.problem is FetchProblem.MALFORMED
     assert heard == [b"one", b"two"]
 
@@ -254,14 +317,19 @@ def test_lines_may_be_longer_than_the_limit_only_together(piece: int) -> None:
     [
         [b"x" * 1001],
         [b"x" * 600, b"x" * 401],
+        [b"x" * 1000 + b"\n"],
         [b"one\n", b"x" * 600, b"x" * 400 + b"\n"],
         [b"one\n" + b"x" * 600, b"x" * 401],
     ],
 )
-def test_one_line_may_not(parts: list[bytes]) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_one_line_may_not(parts: list[bytes], *, apart: bool) -> None:
     heard = Heard()
+    reader = AnswerReader(GET._replace(hear=heard.hear))
+    reads = [HEAD_OF_CHUNKS, *map(chunk, parts), END]
     with pytest.raises(FetchFailed) as failure:
-        read(HEAD_OF_CHUNKS + chunk(*parts) + END, request=GET._replace(hear=heard.hear))
+        for data in reads if apart else [b"".join(reads)]:
+            reader.feed(data)
     assert failure.value.problem is FetchProblem.TOO_LARGE
     assert heard in ([], [b"one"])
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from dojang.fetch import FetchRequest
 from dojang.oauth.errors import Unavailable
-from dojang.oauth.feed_notices import build_line, build_notice
+from dojang.oauth.feed_notices import begin_proofs, build_line, build_notice
 from dojang.oauth.feed_questions import parse_question
 from dojang.oauth.revocation_fact import Rev
 from dojang.resource import (
@@ -128,8 +128,8 @@ class Plane:
         if asked.heard is None or proof_key is None or log.digest_at(asked.rev) != asked.digest:
             return []
         facts = find_facts(log, Rev(asked.rev.epoch, asked.heard)) or ()
-        notices = [build_notice(*fact.rev, [fact.record]) for fact in facts]
-        return [build_line(*notice, proof_key, asked.nonce) for notice in notices]
+        begun = begin_proofs(proof_key, asked.nonce)
+        return [build_line(build_notice(fact.rev, [fact.record]), begun) for fact in facts]
 
     def wait_for_keys(self) -> None:
         """Until the key set is not being fetched any more: that is done on another thread."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from dojang.oauth.feed import Tagger
-from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.oauth.revocation_fact import FactKind, Rev, pack_rev
 from dojang.resource import Refusal, RefusalReason, WhenStale
 from dojang.trust.marks import Marks
-from dojang.trust.settled_facts import pack_rev
 from tests.model.expected import Expected, Token
 from tests.model.plane import Plane
 

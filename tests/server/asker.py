@@ -3,7 +3,7 @@
 import asyncio
 import json
 from secrets import token_urlsafe
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import urlencode
 
 from dojang.jose import base64url
@@ -11,13 +11,14 @@ from dojang.oauth.feed import (
     PROOF_HEADER,
     Answer,
     Lease,
+    Record,
     check_proof,
     parse_answer,
     parse_lease,
     parse_manifest,
 )
-from dojang.oauth.feed_notices import MEDIA_TYPE, Notice, parse_notice
-from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
+from dojang.oauth.feed_notices import MEDIA_TYPE, begin_proofs, parse_notice
+from dojang.oauth.revocation_fact import FIRST_DIGEST, NUMBER_BITS, Rev
 from tests.web.peers import PATIENCE, Peer
 from tests.web.world import FORM, World, basic
 
@@ -27,6 +28,14 @@ async def wait_for_holds(world: World, count: int) -> None:
     async with asyncio.timeout(PATIENCE):
         while world.provider.feed.holds_open != count:
             await asyncio.sleep(0.001)
+
+
+class Notice(NamedTuple):
+    """Facts of `epoch`, numbered from `first` on."""
+
+    epoch: int
+    first: int
+    records: tuple[Record, ...]
 
 
 class Asker:
@@ -91,7 +100,9 @@ class Asker:
     def read(self, part: bytes) -> list[Notice]:
         """The notices of a part."""
         assert part.endswith(b"\n"), part
-        return [parse_notice(line, self.lease.proof_key, self.nonce) for line in part.splitlines()]
+        begun = begin_proofs(self.lease.proof_key, self.nonce)
+        read = [parse_notice(line, begun) for line in part.splitlines()]
+        return [Notice(*divmod(first, 1 << NUMBER_BITS), records) for first, records in read]
 
     async def conclude(self) -> Answer:
         """The answer after notices, proven; the asker stands there now."""

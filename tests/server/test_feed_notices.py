@@ -10,13 +10,13 @@ import pytest
 
 from dojang.jose import base64url
 from dojang.oauth.feed import MOST_RECORDS, Answer
-from dojang.oauth.feed_notices import MOST_NOTICE_BYTES, Notice
+from dojang.oauth.feed_notices import MOST_NOTICE_BYTES
 from dojang.oauth.revocation_fact import FactKind, Rev
 from dojang.server import feed_notices
 from dojang.server.feed_notices import GATHERING, MOST_EASY, MOST_TOLD
 from dojang.server.feed_witness import Witness
 from dojang.server.model import AppendFact
-from tests.server.asker import Asker, wait_for_holds
+from tests.server.asker import Asker, Notice, wait_for_holds
 from tests.web.peers import Peer, serving
 from tests.web.world import BASE, World, make_world
 

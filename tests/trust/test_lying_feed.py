@@ -12,7 +12,7 @@ from dojang.fetch import FetchResponse
 from dojang.jose import base64url
 from dojang.jose.keys import SigningKey
 from dojang.oauth.feed import PROOF_HEADER, Answer, Record, Tagger, build_manifest, parse_manifest
-from dojang.oauth.feed_notices import parse_notice
+from dojang.oauth.feed_notices import begin_proofs, parse_notice
 from dojang.oauth.revocation_fact import FactKind, Rev
 from dojang.testing import SettableClock
 from dojang.trust.credentials import ClientSecretBasic
@@ -503,7 +503,8 @@ def _hold(
 
 
 def _parse(issuer: ScriptedIssuer, held: Held, line: bytes) -> Record:
-    return parse_notice(line, issuer.proof_key, held.nonce).records[0]
+    _, records = parse_notice(line, begin_proofs(issuer.proof_key, held.nonce))
+    return records[0]
 
 
 def _tell(issuer: ScriptedIssuer, name: str) -> Callable[[Answer], Answer]:

@@ -1,17 +1,26 @@
 """Facts that are told while a question is held: what they end, and what they leave to answers."""
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
-from dojang.fetch import FetchRequest, FetchResponse, drive
+from dojang.fetch import FetchResponse, drive
 from dojang.jose import base64url
 from dojang.jose.keys import KeySet
-from dojang.oauth.feed import MOST_RECORDS, InvalidFeed, Record, prove_answer
-from dojang.oauth.feed_notices import MEDIA_TYPE, build_line, parse_notice
-from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.oauth.feed import MOST_RECORDS, InvalidFeed, Record, pack_records, prove_answer
+from dojang.oauth.feed_notices import (
+    MEDIA_TYPE,
+    PROOF_BYTES,
+    begin_proofs,
+    build_line,
+    build_notice,
+    parse_notice,
+)
+from dojang.oauth.revocation_fact import FactKind, Rev, pack_rev
 from dojang.testing import SettableClock
 from dojang.trust import revocations
 from dojang.trust.credentials import ClientSecretBasic
@@ -230,70 +239,81 @@ def test_what_was_told_is_forgotten_in_its_time_and_the_page_changes_nothing(
 # --- lies -----------------------------------------------------------------------------------------
 
 
-def prove(text: bytes, held: Held, issuer: ScriptedIssuer) -> bytes:
-    return build_line(text, sha256(text).digest(), issuer.proof_key, held.nonce)
+Lie = Callable[[Held, ScriptedIssuer], bytes]
 
 
-def _write(text: str) -> Callable[[Held, ScriptedIssuer], bytes]:
-    """Proven, whatever it says; `%` stands for the records of the fact."""
-
-    def line(held: Held, issuer: ScriptedIssuer) -> bytes:
-        records = issuer.line(5, 5, nonce=held.nonce).rpartition(b" ")[2].decode()
-        return prove(text.replace("%", records).encode("latin-1"), held, issuer)
-
-    return line
+def told(held: Held, issuer: ScriptedIssuer) -> bytes:
+    """The true line."""
+    return issuer.line(5, 5, nonce=held.nonce)
 
 
-LIES: dict[str, Callable[[Held, ScriptedIssuer], bytes]] = {
-    "another proof key": lambda held, issuer: issuer.line(
-        5, 5, nonce=held.nonce, proof_key=bytes([1]) * 32
+def prove(notice: bytes, held: Held, issuer: ScriptedIssuer) -> bytes:
+    return build_line(notice, begin_proofs(issuer.proof_key, held.nonce))
+
+
+def _change(change: Callable[[bytes], bytes]) -> Lie:
+    """The true line, changed on its way."""
+    return lambda held, issuer: change(told(held, issuer))
+
+
+def _write(change: Callable[[bytes], bytes]) -> Lie:
+    """Another notice than the true one, and proven."""
+    return lambda held, issuer: prove(
+        change(bytes.fromhex(told(held, issuer).decode())[PROOF_BYTES:]), held, issuer
+    )
+
+
+def _tell(**changes: Any) -> Lie:
+    return lambda held, issuer: issuer.line(5, 5, **{"nonce": held.nonce, **changes})
+
+
+LIES: dict[str, Lie] = {
+    "another proof key": _tell(proof_key=bytes([1]) * 32),
+    "another nonce": _tell(nonce="n" * 32),
+    "no proof": _change(lambda line: line[64:]),
+    "an empty proof": _change(lambda line: b"0" * 64 + line[64:]),
+    "a proof over other facts": lambda held, issuer: (
+        told(held, issuer)[:64] + issuer.line(5, 5, nonce=held.nonce, number=6)[64:]
     ),
-    "another nonce": lambda held, issuer: issuer.line(5, 5, nonce="n" * 32),
-    "no proof": lambda held, issuer: issuer.line(5, 5, nonce=held.nonce).partition(b" ")[2],
-    "an empty proof": lambda held, issuer: (
-        b" " + issuer.line(5, 5, nonce=held.nonce).partition(b" ")[2]
+    "a proof cut": _change(lambda line: line[2:]),
+    "a proof for answers": lambda held, issuer: (
+        (
+            base64url.decode(
+                prove_answer(
+                    issuer.proof_key,
+                    held.nonce,
+                    sha256(bytes.fromhex(told(held, issuer)[64:].decode())).digest(),
+                )
+            ).hex()
+        ).encode()
+        + told(held, issuer)[64:]
     ),
-    "a proof over other text": lambda held, issuer: (
-        issuer.line(5, 5, nonce=held.nonce).partition(b" ")[0]
-        + b" "
-        + issuer.line(5, 5, nonce=held.nonce, number=6).partition(b" ")[2]
-    ),
-    "a proof of other letters": lambda held, issuer: (
-        b"\xb2\xff" + issuer.line(5, 5, nonce=held.nonce)
-    ),
-    "an epoch to come": lambda held, issuer: issuer.line(5, 5, nonce=held.nonce, epoch=2),
-    "no epoch": _write("0 5 %"),
-    "no records": lambda held, issuer: issuer.line(5, 5, nonce=held.nonce, records=()),
+    "a proof of other letters": _change(lambda line: b"\xb2\xff" + line[2:]),
+    "an epoch to come": _tell(epoch=2),
+    "no epoch": _write(lambda notice: bytes(7) + b"\5" + notice[8:]),
+    "no records": _tell(records=()),
     "too many": lambda held, issuer: issuer.line(
         5, 5, nonce=held.nonce, records=issuer.facts[4:5] * (MOST_RECORDS + 1)
     ),
-    "no fact": _write("1 0 %"),
-    "a number in another form": _write("1 05 %"),
-    "a negative number": _write("1 -5 %"),
-    "a signed number": _write("1 +5 %"),
-    "a spaced number": _write("1  5 %"),
-    "a parted number": _write("1 5_0 %"),
-    "a number of other digits": _write("1 \xb2 %"),
-    "an epoch of other digits": _write("\xb9 5 %"),
-    "a number without end": _write("1 " + "9" * 5000 + " %"),
-    "a number that no position has": _write("1 " + "9" * 16 + " %"),
+    "no fact": _tell(number=0),
+    "a number that no fact reaches": _tell(number=2**48 - 1),
     "the last number there is, and one more": lambda held, issuer: issuer.line(
         5, 5, nonce=held.nonce, number=2**48 - 1, records=issuer.facts[4:5] * 2
     ),
-    "no number": _write("1 %"),
-    "three numbers": _write("1 5 5 %"),
-    "no numbers": _write("%"),
-    "a record cut": lambda held, issuer: prove(
-        issuer.line(5, 5, nonce=held.nonce).partition(b" ")[2][:-4], held, issuer
-    ),
-    "a record of no kind": _write("1 5 " + "A" * 28),
-    "octets behind": _write("1 5 % "),
-    "letters behind": _write("1 5 %AAAA"),
-    "a carriage return": lambda held, issuer: issuer.line(5, 5, nonce=held.nonce) + b"\r",
-    "one proven with it": _write("1 5 %\r"),
-    "not base64url": _write("1 5 %="),
+    "half a position": _write(lambda notice: notice[:4]),
+    "nothing proven": _write(lambda notice: b""),
+    "a record cut": _write(lambda notice: notice[:-3]),
+    "a record of no kind": _write(lambda notice: notice[:8] + bytes(21)),
+    "an octet behind": _write(lambda notice: notice + b"\0"),
+    "half an octet": _change(lambda line: line + b"0"),
+    "letters behind": _change(lambda line: line + b"00"),
+    "a carriage return": _change(lambda line: line + b"\r"),
+    "a space": _change(lambda line: line[:64] + b" " + line[64:]),
+    "a prefix": _change(lambda line: b"0x" + line),
+    "not hexadecimal": _change(lambda line: b"g" + line[1:]),
+    "octets as they are": _change(lambda line: bytes.fromhex(line.decode())),
     "nothing": lambda held, issuer: b"",
-    "an answer": _write('{"epoch": 1, "head": 5}'),
+    "an answer": lambda held, issuer: prove(b'{"epoch": 1, "head": 5, "pages": []}', held, issuer),
 }
 
 
@@ -350,6 +370,26 @@ def test_a_notice_of_the_last_question_says_nothing_to_this_one(
     assert (follower.status().failures, follower.position) == (1, Rev(1, 5))
 
 
+@pytest.mark.proves("C92", "F6", "F21")
+def test_nor_does_the_answer_to_the_last_question(
+    issuer: ScriptedIssuer, follower: Follower, clock: SettableClock
+) -> None:
+    kept: list[FetchResponse] = []
+
+    def answer(response: FetchResponse) -> FetchResponse:
+        kept.append(response)
+        return kept[0]
+
+    issuer.change_response = answer
+    ask(follower, issuer)
+    before = describe(follower)
+    assert follower.status().failure is None
+    clock.move(1)
+    ask(follower, issuer)
+    assert follower.status().failure == "the answer is not proven to answer this question"
+    assert describe(follower) == before
+
+
 @pytest.mark.proves("C92", "F6")
 def test_what_was_told_before_a_lie_stays(issuer: ScriptedIssuer, follower: Follower) -> None:
     def hold(held: Held) -> None:
@@ -365,7 +405,7 @@ def test_what_was_told_before_a_lie_stays(issuer: ScriptedIssuer, follower: Foll
 
 @pytest.mark.proves("C91", "C92", "F6")
 def test_a_notice_is_no_answer(issuer: ScriptedIssuer, follower: Follower) -> None:
-    """Proven for this question as it is."""
+    """Proven for this question, but as a notice."""
     before = describe(follower)
 
     def hold(held: Held) -> None:
@@ -376,7 +416,7 @@ def test_a_notice_is_no_answer(issuer: ScriptedIssuer, follower: Follower) -> No
     issuer.hold = hold
     ask(follower, issuer)
     assert describe(follower) == before
-    assert follower.status().failure == "the answer is not a JSON object"
+    assert follower.status().failure == "the answer is not proven to answer this question"
 
 
 @pytest.mark.proves("C91", "C92", "F6")
@@ -460,24 +500,37 @@ def test_without_a_view_there_is_nothing_to_tell(
 
 
 @pytest.mark.proves("C91", "C92")
-@pytest.mark.parametrize("text", ["1 5 %", "65535 281474976710655 %"])
-def test_numbers_that_are_some(issuer: ScriptedIssuer, text: str) -> None:
-    held = Held(issuer, FetchRequest("POST", "https://issuer.test/feed"), "n" * 32)
-    issuer.revoke(FactKind.TOKEN, "new")
-    notice = parse_notice(_write(text)(held, issuer), issuer.proof_key, held.nonce)
-    assert [str(notice.epoch), str(notice.first)] == text.split()[:2]
-    assert list(notice.records) == issuer.facts[4:5]
+@pytest.mark.parametrize("rev", [Rev(1, 1), Rev(1, 5), Rev(65_535, 2**48 - 2 - MOST_RECORDS)])
+@pytest.mark.parametrize("count", [1, 2, MOST_RECORDS])
+def test_a_line_says_what_was_written(issuer: ScriptedIssuer, rev: Rev, count: int) -> None:
+    records = issuer.facts[:1] * count
+    begun = begin_proofs(issuer.proof_key, "n" * 32)
+    for _ in range(2):  # what was begun serves every line of a question
+        line = build_line(build_notice(rev, records), begun)
+        assert parse_notice(line, begun) == (pack_rev(rev), tuple(records))
 
 
 @pytest.mark.proves("C92", "F21")
 def test_a_line_is_bound_to_its_nonce_as_an_answer_is(issuer: ScriptedIssuer) -> None:
     line = issuer.line(1, 1, nonce="a" * 32)
-    parse_notice(line, issuer.proof_key, "a" * 32)
-    for key, nonce in ((issuer.proof_key, "a" * 31), (bytes(31) + b"\1", "a" * 32)):
-        with pytest.raises(InvalidFeed):
-            parse_notice(line, key, nonce)
-    proof = base64url.decode(line.partition(b" ")[0])
-    assert len(proof) == len(base64url.decode(prove_answer(bytes(32), "", bytes(32))))
+    parse_notice(line, begin_proofs(issuer.proof_key, "a" * 32))
+    for key, nonce in (
+        (issuer.proof_key, "a" * 31),
+        (issuer.proof_key, "a" * 32 + "\0"),
+        (bytes(31) + b"\1", "a" * 32),
+    ):
+        with pytest.raises(InvalidFeed, match="not proven"):
+            parse_notice(line, begin_proofs(key, nonce))
+
+
+@pytest.mark.proves("C92")
+def test_a_proof_is_as_the_reference_has_it(issuer: ScriptedIssuer) -> None:
+    line = bytes.fromhex(issuer.line(1, 2, nonce="a" * 32).decode())
+    said = hashlib.blake2b(digest_size=32, key=issuer.proof_key, person=b"dojang notice")
+    said.update(b"a" * 32 + b"\0" + line[32:])
+    assert line[:32] == said.digest()
+    assert line[32:40] == b"\0\1" + b"\0\0\0\0\0\1"
+    assert line[40:] == pack_records(issuer.facts[:2])
 
 
 # --- what is said to have been heard --------------------------------------------------------------

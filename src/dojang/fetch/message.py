@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import chain
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -58,10 +59,9 @@ def check_request(request: FetchRequest) -> SplitResult:
     request: both are the caller's doing.
     """
     parts = _parse_known_url(request.url)
-    for name, value in request.headers:
-        text = name + value
-        if not text.isascii() or not text.isprintable():
-            raise ValueError("a header is printable ASCII")
+    text = "".join(chain.from_iterable(request.headers))
+    if not text.isascii() or not text.isprintable():
+        raise ValueError("a header is printable ASCII")
     return parts
 
 

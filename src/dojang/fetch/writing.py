@@ -28,10 +28,7 @@ def find_target(url: str) -> Target:
 
 def build_request(request: FetchRequest, target: Target) -> bytes:
     """A whole request; its headers were checked."""
-    lines = [request.method, target.line]
-    for name, value in request.headers:
-        lines += (name, ": ", value, "\r\n")
-    if request.body or request.method == "POST":
-        lines += ("Content-Length: ", str(len(request.body)), "\r\n")
-    lines.append("\r\n")
-    return "".join(lines).encode("ascii") + request.body
+    method, _, headers, body = request[:4]
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    length = f"Content-Length: {len(body)}\r\n" if body or method == "POST" else ""
+    return f"{method}{target.line}{fields}{length}\r\n".encode("ascii") + body

@@ -11,9 +11,9 @@ proof over its nonce, shows that nothing has happened since (design: the revocat
 from __future__ import annotations
 
 import hmac
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
-from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from dojang.jose import base64url, json_object
@@ -46,7 +46,7 @@ _CODES: Final[Mapping[FactKind, int]] = {
     FactKind.EVERYTHING: 7,
 }
 _KINDS: Final = {code: kind for kind, code in _CODES.items()}
-_iterate_records: Final = Struct(f">B{TAG_BYTES}sI").iter_unpack
+_iterate_records: Final = struct.Struct(f">B{TAG_BYTES}sI").iter_unpack
 _new: Final = tuple.__new__  # of a named tuple, in half the time
 
 
@@ -158,17 +158,15 @@ def pack_records(records: Iterable[Record]) -> bytes:
 
 def unpack_records(packed: bytes) -> tuple[Record, ...]:
     """The reverse of `pack_records`. Raises `InvalidFeed`."""
-    if len(packed) % RECORD_BYTES:
-        raise InvalidFeed("the records do not end where one does")
+    records = []
     try:
-        return tuple(
-            [
-                _new(Record, (_KINDS[code], tag, forget_after))
-                for code, tag, forget_after in _iterate_records(packed)
-            ]
-        )
+        for code, tag, forget_after in _iterate_records(packed):
+            records.append(_new(Record, (_KINDS[code], tag, forget_after)))
     except KeyError:
         raise InvalidFeed("a record is of no known kind") from None
+    except struct.error:
+        raise InvalidFeed("the records do not end where one does") from None
+    return tuple(records)
 
 
 def build_page(page: Page, *, issuer: str) -> bytes:

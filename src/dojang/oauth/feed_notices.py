@@ -1,80 +1,83 @@
 """Notices of the revocation feed: facts that a follower hears of while its question is held, before
 the answer brings them signed. No I/O, no clock.
 
-An answer that began with notices is written in lines, each `proof text`: notices, which end in a
-line feed, then the answer itself, which does not. The proof of each is over the nonce of the
-question, so a line is good for one question of one follower. A notice's text is
-`epoch first records`: whom its facts end, ends there and then; where the follower stands, and how
-fresh its view is, only the answer says.
+An answer that began with notices is written in lines: notices, which end in a line feed, then
+`proof body`, which does not. Every proof is over the nonce of the question, so a line is good for
+one question of one follower. A notice is `first records`, and its line the hexadecimal digits
+of its proof and of itself: whom its facts end, ends there and then; where the follower stands, and
+how fresh its view is, only the answer says.
+
+Each fact is one line for each follower, which sleeps until it comes: what reads it finds nothing in
+the processor's caches. Hence proofs of keyed BLAKE2b (RFC 7693 §2.5), begun once a question.
 """
 
 from __future__ import annotations
 
+from binascii import hexlify, unhexlify
 from collections.abc import Iterable
-from hashlib import sha256
-from typing import Final, NamedTuple
+from hashlib import blake2b
+from hmac import compare_digest
+from struct import Struct
+from typing import Final
 
-from dojang.jose import base64url
-from dojang.jose.errors import InvalidToken
 from dojang.oauth.feed import (
     MOST_RECORDS,
+    RECORD_BYTES,
     InvalidFeed,
     Record,
-    check_proof,
     pack_records,
     prove_answer,
     unpack_records,
 )
+from dojang.oauth.revocation_fact import NUMBER_BITS, Rev, pack_rev
 
 MEDIA_TYPE: Final = "application/vnd.dojang.feed"
 MOST_NOTICE_BYTES: Final = 65_536  # of an answer, then it is ended
+PROOF_BYTES: Final = 32
 
-_LONGEST_NUMBER: Final = 16  # digits
-
-
-class Notice(NamedTuple):
-    """Facts of `epoch`, numbered from `first` on."""
-
-    epoch: int
-    first: int
-    records: tuple[Record, ...]
+_HEAD: Final = Struct(f">{PROOF_BYTES}sQ")
+_MOST_BYTES: Final = _HEAD.size + MOST_RECORDS * RECORD_BYTES
+_NUMBER: Final = (1 << NUMBER_BITS) - 1
 
 
-class NoticeText(NamedTuple):
-    """A notice as it is sent to all, and its SHA-256."""
-
-    octets: bytes
-    sha256: bytes
-
-
-def build_notice(epoch: int, first: int, records: Iterable[Record]) -> NoticeText:
-    """The text that is the same for every follower."""
-    text = b"%d %d %b" % (epoch, first, base64url.encode_bytes(pack_records(records)))
-    return NoticeText(text, sha256(text).digest())
+def begin_proofs(proof_key: bytes, nonce: str) -> blake2b:
+    """What the proof of every notice for one question begins with."""
+    begun = blake2b(digest_size=PROOF_BYTES, key=proof_key, person=b"dojang notice")
+    begun.update(nonce.encode() + b"\0")
+    return begun
 
 
-def build_line(text: bytes, digest: bytes, proof_key: bytes, nonce: str) -> bytes:
-    """`text`, whose SHA-256 is `digest`, for the follower that asked with `nonce`; without the line
-    feed."""
-    return b"%b %b" % (prove_answer(proof_key, nonce, digest).encode(), text)
+def build_notice(first: Rev, records: Iterable[Record]) -> bytes:
+    """What is the same for every follower: facts from the position `first` on."""
+    return pack_rev(first).to_bytes(8, "big") + pack_records(records)
 
 
-def parse_notice(line: bytes, proof_key: bytes, nonce: str) -> Notice:
-    """The notice on a line. Raises `InvalidFeed` for one that is not proven, or is none."""
-    proof, _, text = line.partition(b" ")
-    check_proof(proof.decode("latin-1"), proof_key, nonce, text)
-    numbers, _, packed = text.rpartition(b" ")
-    epoch, _, first = numbers.partition(b" ")
+def build_line(notice: bytes, begun: blake2b) -> bytes:
+    """A notice, for the follower whose question has `begun` its proofs; without the line feed."""
+    proof = begun.copy()
+    proof.update(notice)
+    return hexlify(proof.digest() + notice)
+
+
+def build_last_line(body: bytes, digest: bytes, proof_key: bytes, nonce: str) -> bytes:
+    """The answer itself, whose SHA-256 is `digest`, behind its notices."""
+    return b"%b %b" % (prove_answer(proof_key, nonce, digest).encode(), body)
+
+
+def parse_notice(line: bytes, begun: blake2b) -> tuple[int, tuple[Record, ...]]:
+    """The position of the first fact on a line, as one number, and the records of all: one at
+    least, and all of one epoch. Raises `InvalidFeed` for a line that is not proven, or is none."""
     try:
-        records = unpack_records(base64url.decode_bytes(packed))
-    except InvalidToken:
-        raise InvalidFeed("the records of a notice are not octets") from None
-    if not records or len(records) > MOST_RECORDS:
+        octets = unhexlify(line)
+    except ValueError:
+        raise InvalidFeed("a notice is not hexadecimal") from None
+    if not _HEAD.size < len(octets) <= _MOST_BYTES:
         raise InvalidFeed("a notice has no records, or too many")
-    return Notice(_parse_number(epoch), _parse_number(first), records)
-
-
-def _parse_number(digits: bytes) -> int:
-    if not digits.isdigit() or digits.startswith(b"0") or len(digits) > _LONGEST_NUMBER:
-        raise InvalidFeed("a notice is not numbered")
-    return int(digits)
+    proof, first = _HEAD.unpack_from(octets)
+    wanted = begun.copy()
+    wanted.update(octets[PROOF_BYTES:])
+    if not compare_digest(proof, wanted.digest()):
+        raise InvalidFeed("a notice is not proven to answer this question")
+    if not 0 < first & _NUMBER < _NUMBER - MOST_RECORDS:
+        raise InvalidFeed("there is no such fact")
+    return first, unpack_records(octets[_HEAD.size :])

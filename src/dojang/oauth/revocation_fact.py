@@ -31,6 +31,15 @@ class Rev(NamedTuple):
     number: int
 
 
+EPOCH_BITS: Final = 16
+NUMBER_BITS: Final = 48
+
+
+def pack_rev(rev: Rev) -> int:
+    """A position as one number of 64 bits, ordered as positions are."""
+    return rev.epoch << NUMBER_BITS | rev.number
+
+
 class Fact(NamedTuple):
     """One revocation. `at` says when (seconds since 1970), for people; it decides nothing.
     It may be forgotten after `forget_after` (seconds since 1970), when no token it could match

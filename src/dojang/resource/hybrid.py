@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dojang.clock import SYSTEM_CLOCK, Clock
-from dojang.oauth.revocation_fact import Rev
+from dojang.oauth.revocation_fact import NUMBER_BITS, Rev
 from dojang.oauth.token_exchange import is_traceable
 from dojang.resource.admission import Admission, Admitted
 from dojang.resource.errors import Refusal, RefusalReason, Unavailable
@@ -23,7 +23,6 @@ from dojang.resource.verified import VerifiedToken
 from dojang.trust.feed_exchange import Proof
 from dojang.trust.feed_status import FeedStatus
 from dojang.trust.follower import Follower
-from dojang.trust.marks import NUMBER_BITS
 from dojang.trust.revocations import RevocationView
 
 MOST_INACTIVE: Final = 4096  # tokens that the issuer called inactive

@@ -16,7 +16,8 @@ from dojang.oauth.feed import MOST_RECORDS
 from dojang.oauth.feed_notices import (
     MEDIA_TYPE,
     MOST_NOTICE_BYTES,
-    NoticeText,
+    begin_proofs,
+    build_last_line,
     build_line,
     build_notice,
 )
@@ -48,28 +49,29 @@ class Listener:
     """A held question that is told of facts. `begun` says that it was, `ended` that it is to be
     answered."""
 
-    __slots__ = ("_channel", "_left", "_nonce", "_proof_key", "begun", "ended")
+    __slots__ = ("_channel", "_left", "_nonce", "_proof_key", "_proofs", "begun", "ended")
 
     def __init__(self, channel: Channel, proof_key: bytes, nonce: str) -> None:
         self.begun = self.ended = False
         self._channel = channel
         self._proof_key = proof_key
         self._nonce = nonce
+        self._proofs = begin_proofs(proof_key, nonce)
         self._left = MOST_NOTICE_BYTES
 
-    def tell(self, notices: Sequence[NoticeText]) -> bool:
+    def tell(self, notices: Sequence[bytes]) -> bool:
         """Whether it can be told more."""
         if self.ended:
             return False
-        lines = b"".join(self.build_line(*notice) + b"\n" for notice in notices)
+        lines = b"".join(build_line(notice, self._proofs) + b"\n" for notice in notices)
         self._channel.send(HEADERS, lines)
         self.begun = True
         self._left -= len(lines)
         return self._left > 0
 
-    def build_line(self, text: bytes, digest: bytes) -> bytes:
-        """A line of its answer; the last has no line feed."""
-        return build_line(text, digest, self._proof_key, self._nonce)
+    def build_last_line(self, body: bytes, digest: bytes) -> bytes:
+        """The line that ends its answer, of a body with this SHA-256."""
+        return build_last_line(body, digest, self._proof_key, self._nonce)
 
 
 class Notices:
@@ -199,12 +201,10 @@ def find_facts(log: FactLog, after: Rev) -> Sequence[LoggedFact] | None:
     return log.find_after(after, digest)
 
 
-def _build_notices(facts: Sequence[LoggedFact]) -> list[NoticeText]:
+def _build_notices(facts: Sequence[LoggedFact]) -> list[bytes]:
     return [
         build_notice(
-            facts[begin].rev.epoch,
-            facts[begin].rev.number,
-            (fact.record for fact in facts[begin : begin + MOST_RECORDS]),
+            facts[begin].rev, (fact.record for fact in facts[begin : begin + MOST_RECORDS])
         )
         for begin in range(0, len(facts), MOST_RECORDS)
     ]
@@ -212,7 +212,7 @@ def _build_notices(facts: Sequence[LoggedFact]) -> list[NoticeText]:
 
 def _tell_in_turns(
     listeners: Iterator[tuple[str, Listener]],
-    notices: Sequence[NoticeText],
+    notices: Sequence[bytes],
     end: Callable[[str], None],
 ) -> None:
     """A few in each turn of the loop: the first lines leave while the others are made, and who asks

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from hashlib import blake2b
 from secrets import token_urlsafe
 from typing import Final
 
@@ -18,6 +19,7 @@ from dojang.clock import Clock
 from dojang.fetch import Flow
 from dojang.oauth.errors import Unavailable
 from dojang.oauth.feed import PROOF_HEADER, InvalidFeed, Lease
+from dojang.oauth.feed_notices import begin_proofs
 from dojang.oauth.revocation_fact import Rev
 from dojang.trust.feed_archive import Place
 from dojang.trust.feed_door import BearerSource, FeedDoor, LeaseEnded, NotWelcome, Question
@@ -192,7 +194,8 @@ class FeedExchange:
         question = self._build_question(feed.place, hold, timeout, witness)
         if notices and self._can_hear(hold, asked_at):
             question = question._replace(
-                heard=heard, hear=partial(self._hear, lease.proof_key, question.nonce)
+                heard=heard,
+                hear=partial(self._hear, begin_proofs(lease.proof_key, question.nonce)),
             )
         self._first_heard = None
         response = yield from self._door.ask(question, lease)
@@ -228,9 +231,9 @@ class FeedExchange:
         by a relay, whose processes are told by answers."""
         return hold > 0 and not self._doubtful and now >= self._deaf_until and not self._relaying
 
-    def _hear(self, proof_key: bytes, nonce: str, line: bytes) -> bool:
+    def _hear(self, begun: blake2b, line: bytes) -> bool:
         try:
-            self.feed.take_notice(line, proof_key=proof_key, nonce=nonce)
+            self.feed.take_notice(line, begun)
         except InvalidFeed:
             return False
         if self._first_heard is None:

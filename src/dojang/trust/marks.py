@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from dojang.oauth.feed import Tagger
-from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.oauth.revocation_fact import NUMBER_BITS, FactKind, Rev
 from dojang.oauth.token_exchange import ANCESTORS
 
 CLAIM_OF: Final[Mapping[FactKind, str]] = {
@@ -20,7 +20,6 @@ CLAIM_OF: Final[Mapping[FactKind, str]] = {
     FactKind.EVERYTHING: "iss",
 }
 OTHER_KINDS: Final = tuple(kind for kind in CLAIM_OF if kind is not FactKind.TOKEN)
-NUMBER_BITS: Final = 48
 MOST_KNOWN: Final = 8192  # combinations of identifiers whose tags are remembered
 
 _MACHINE_KINDS: Final = tuple(kind for kind in OTHER_KINDS if kind is not FactKind.SESSION)

@@ -15,13 +15,12 @@ from typing import Final, NamedTuple
 
 from dojang.fetch.flight import Flight
 from dojang.fetch.forking import renew_in_children
-from dojang.oauth.feed import TAG_BYTES, Record, Tagger
-from dojang.oauth.revocation_fact import FactKind, Rev
-from dojang.trust.marks import NUMBER_BITS, OTHER_KINDS, Marker, Marks
+from dojang.oauth.feed import Record, Tagger
+from dojang.oauth.revocation_fact import EPOCH_BITS, NUMBER_BITS, FactKind, Rev, pack_rev
+from dojang.trust.marks import OTHER_KINDS, Marker, Marks
 from dojang.trust.revocation_shards import REV, Image
 from dojang.trust.revocation_table import Table
 from dojang.trust.settled_facts import (
-    EPOCH_BITS,
     REV_SHIFT,
     Facts,
     Settled,
@@ -32,13 +31,14 @@ from dojang.trust.settled_facts import (
     list_chunks,
     open_chunks,
     pack_fact,
-    pack_rev,
     settle,
     unite,
 )
 
 MOST_RECENT: Final = 32_768  # facts, then they are settled
 MOST_WAITING: Final = 8 * MOST_RECENT
+
+_TOKEN: Final = FactKind.TOKEN
 
 
 class Snapshot(NamedTuple):
@@ -126,43 +126,45 @@ class RevocationView:
     def apply(self, epoch: int, first: int, records: Sequence[Record]) -> None:
         """Take in later facts, numbered from `first` on.
 
-        Raises `ValueError` where they are not later than `as_of`, or are none.
+        Raises `ValueError` where they are not later than `as_of`, or there are no such positions.
         """
-        last = _check_records(epoch, first, records)
+        last = first + len(records) - 1
+        if epoch >> EPOCH_BITS or last >> NUMBER_BITS:
+            raise ValueError("there are no such positions")
+        begin = Rev(epoch, first)
         with self._writing:
-            if Rev(epoch, first) <= self.as_of:
+            if begin <= self.as_of:
                 raise ValueError("facts are applied in order, each once")
-            self._add(epoch, first, records)
-            self._move_to(last)
-        self._settle_if_due()
+            self._add(pack_rev(begin), records)
+            self._move_to(Rev(epoch, last))
 
-    def announce(self, epoch: int, first: int, records: Sequence[Record]) -> None:
-        """Take in facts that are to be applied later: they count from now on, and `as_of` stays.
-        Raises `ValueError` where they are none."""
-        last = _check_records(epoch, first, records)
+    def announce(self, first: int, records: Sequence[Record]) -> int:
+        """Take in facts that are to be applied later, from the position `first` on: they count from
+        now on, and `as_of` stays. The position of the last; both as one number."""
         with self._writing:
-            self._add(epoch, first, records)
-            self._end = max(self._end, pack_rev(last))
-        self._settle_if_due()
+            last = self._add(first, records)
+            self._end = max(self._end, last)
+        return last
 
-    def _add(self, epoch: int, first: int, records: Sequence[Record]) -> None:
+    def _add(self, first: int, records: Sequence[Record]) -> int:
+        """The position of the last, as one number."""
         recent = self._recent
-        for rev, (kind, tag, forget_after) in enumerate(records, pack_rev(Rev(epoch, first))):
+        for rev, (kind, tag, forget_after) in enumerate(records, first):
             fact = pack_fact(kind, rev, forget_after)
-            known = recent.get(tag)
-            if known is None:
-                recent[tag] = fact
-            elif known != fact:  # not what was announced
+            known = recent.setdefault(tag, fact)
+            if known != fact:  # not what was announced
                 recent[tag] = join(known, fact)
-        kinds = {kind for kind, _, _ in records}
-        self._of_keys |= FactKind.KEY in kinds
-        if not self._recent_others and not kinds.isdisjoint(OTHER_KINDS):
+            if kind is not _TOKEN:
+                self._notice_other(kind)
+        if len(recent) > MOST_RECENT:
+            self._settle_aside()
+        return first + len(records) - 1
+
+    def _notice_other(self, kind: FactKind) -> None:
+        self._of_keys |= kind is FactKind.KEY
+        if not self._recent_others:
             self._recent_others = True
             self._publish()
-
-    def _settle_if_due(self) -> None:
-        if len(self._recent) > MOST_RECENT:
-            self._settle_aside()
 
     @property
     def crowded(self) -> bool:
@@ -291,16 +293,6 @@ class RevocationView:
             self._settled, self._moving = settled, {}
             self._publish()
         return rev
-
-
-def _check_records(epoch: int, first: int, records: Sequence[Record]) -> Rev:
-    """The position of the last. Raises `ValueError`."""
-    last = Rev(epoch, first + len(records) - 1)
-    if epoch >> EPOCH_BITS or last.number >> NUMBER_BITS:
-        raise ValueError("there are no such positions")
-    if {len(tag) for _, tag, _ in records} - {TAG_BYTES}:
-        raise ValueError("a tag has not its length")
-    return last
 
 
 def _find_in_layer(layer: Facts, marks: Marks) -> FactKind | None:

@@ -14,8 +14,7 @@ from mmap import mmap
 from typing import Final, NamedTuple, TypeAlias
 
 from dojang.oauth.feed import TAG_BYTES
-from dojang.oauth.revocation_fact import FactKind, Rev
-from dojang.trust.marks import NUMBER_BITS
+from dojang.oauth.revocation_fact import FactKind
 from dojang.trust.revocation_shards import (
     KEPT,
     KEPT_BYTES,
@@ -34,7 +33,6 @@ Facts: TypeAlias = dict[bytes, int]  # by tag
 
 MOST_FEW: Final = 16_384  # facts of a kind that need no table
 MOST_SPENT: Final = 0.125  # of a table's rows
-EPOCH_BITS: Final = 16
 REV_SHIFT: Final = 40
 
 _FORGET_SHIFT: Final = 8
@@ -82,11 +80,6 @@ class Settled(NamedTuple):
     def merged(self) -> bool:
         """Whether settling would find nothing to merge."""
         return all(len(tables) == 1 for tables in self.tables.values())
-
-
-def pack_rev(rev: Rev) -> int:
-    """One number that is ordered as `rev` is."""
-    return rev.epoch << NUMBER_BITS | rev.number
 
 
 def pack_fact(kind: FactKind, rev: int, forget_after: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
+from hashlib import blake2b
 from threading import Lock
 from typing import Final, Protocol
 from weakref import ref
@@ -29,7 +30,7 @@ from dojang.oauth.feed import (
     parse_page,
 )
 from dojang.oauth.feed_notices import parse_notice
-from dojang.oauth.revocation_fact import FIRST_DIGEST, Rev
+from dojang.oauth.revocation_fact import FIRST_DIGEST, NUMBER_BITS, Rev, pack_rev
 from dojang.trust.feed_archive import Base, FeedArchive, Place
 from dojang.trust.feed_keys import FeedKeys
 from dojang.trust.proven_pages import PROVEN_PAGES
@@ -84,7 +85,7 @@ class VerifiedFeed:
         self.as_of = 0
         self.witness: str | None = None
         self.base = NOWHERE
-        self._heard = NOWHERE
+        self._heard = 0  # up to which position facts are known, if by notices alone
         self.issuer: Final = issuer
         self.archive: Final = archive
         self.keys: Final = FeedKeys()
@@ -152,26 +153,23 @@ class VerifiedFeed:
             raise InvalidFeed("the issuer names facts that it does not tell")
         return answer, Progress.BEHIND
 
-    def take_notice(self, line: bytes, *, proof_key: bytes, nonce: str) -> None:
-        """Take in facts that the issuer tells before it signs them: they end tokens from now on.
-        Where the view stands, and how fresh it is, they do not say. Raises `InvalidFeed`."""
-        notice = parse_notice(line, proof_key, nonce)
-        if self.view is None or notice.epoch != self.position.epoch:
+    def take_notice(self, line: bytes, begun: blake2b) -> None:
+        """Take in facts that the issuer tells before it signs them, to the question that has
+        `begun` their proofs: they end tokens from now on. Where the view stands, and how fresh it
+        is, they do not say. Raises `InvalidFeed`."""
+        first, records = parse_notice(line, begun)
+        view, heard = self.view, self._heard
+        if view is None or (first ^ heard) >> NUMBER_BITS:
             raise InvalidFeed("a notice is of another epoch")
-        try:
-            self.view.announce(notice.epoch, notice.first, notice.records)
-        except ValueError:
-            raise InvalidFeed("there is no such fact") from None
-        for watcher in self.list_watchers():
-            watcher.evict(notice.records)
-        if notice.first <= self.heard + 1:  # else one was lost, and is to be told again
-            last = Rev(notice.epoch, notice.first + len(notice.records) - 1)
-            self._heard = max(self._heard, last)
+        last = view.announce(first, records)
+        self._tell_watchers(records)
+        if first <= heard + 1:  # else one was lost, and is to be told again
+            self._heard = max(heard, last)
 
     @property
     def heard(self) -> int:
         """Up to which number the facts of this epoch are known, if by notices alone."""
-        return max(self._heard, self.position).number
+        return self._heard & (1 << NUMBER_BITS) - 1
 
     def check_manifest(self, signed: str, chunks: Sequence[bytes]) -> Manifest:
         """The manifest of a snapshot, from its signed form and the SHA-256 of each of its chunks.
@@ -269,14 +267,20 @@ class VerifiedFeed:
         if page.before != self.digest:
             raise WentBack("a page continues another history")
         view.apply(page.epoch, page.first, page.records)
-        for watcher in self.list_watchers():
-            watcher.evict(page.records)
+        self._tell_watchers(page.records)
         self.keys.introduce(page.introduces)
         self._stand(Rev(page.epoch, page.last), page.after, page.as_of, signed)
         if self.archive is not None:
             self.archive.keep_page(page, signed)
 
+    def _tell_watchers(self, records: Sequence[Record]) -> None:
+        for each in self._watchers:
+            watcher = each()
+            if watcher is not None:
+                watcher.evict(records)
+
     def _stand(self, position: Rev, digest: bytes, as_of: int, signed: str) -> None:
+        self._heard = max(self._heard, pack_rev(position))
         self.position, self.digest, self.witness = position, digest, signed
         self.as_of = max(self.as_of, as_of)
 

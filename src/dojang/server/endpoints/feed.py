@@ -49,7 +49,7 @@ async def question(provider: Provider, request: Request) -> Response:
     provider.feed.note(lease, asked, now=now)
     body, listener = await provider.feed.answer(lease, asked, request.channel)
     if listener is not None and listener.begun:
-        return Response(200, HEADERS, listener.build_line(*body))
+        return Response(200, HEADERS, listener.build_last_line(*body))
     proof = prove_answer(lease.proof_key, asked.nonce, body.sha256)
     return Response(200, _HEADERS, body.octets, ((_PROOF, proof.encode()),))
 
