@@ -23,6 +23,7 @@ class PlanePlan:
     facts_missed: int
     restarts: int
     clients: int
+    tokens: int
     rounds: int
     times: Times
 
@@ -33,6 +34,7 @@ FULL_PLANE = PlanePlan(
     facts_missed=1_000_000,
     restarts=3,
     clients=1_000_000,
+    tokens=10_000_000,
     rounds=15,
     times=Times(rounds=9, seconds=2, warm_up_seconds=3),
 )
@@ -42,6 +44,7 @@ QUICK_PLANE = PlanePlan(
     facts_missed=100_000,
     restarts=1,
     clients=50_000,
+    tokens=100_000,
     rounds=5,
     times=Times(rounds=3, seconds=1, warm_up_seconds=1),
 )
@@ -58,4 +61,6 @@ def measure_plane(wanted: frozenset[str], plan: PlanePlan, *, folder: Path) -> I
         wanted, facts=plan.facts_missed, restarts=plan.restarts, folder=folder
     )
     yield from measure_nodes(wanted, times=plan.times, folder=folder)
-    yield from measure_sizes(wanted, clients=plan.clients, times=plan.times, folder=folder)
+    yield from measure_sizes(
+        wanted, clients=plan.clients, tokens=plan.tokens, times=plan.times, folder=folder
+    )

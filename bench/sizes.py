@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 
 from msgspec import structs
@@ -29,6 +31,7 @@ from dojang.trust.client_auth import generate_secret, hash_secret
 FEW = 1_000
 ASKING = 1_000  # clients, drawn from all
 AT_ONCE = 2_000  # clients written in one commit
+ISSUING = 20  # seconds a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,10 @@ class Times:
 
 
 def measure_sizes(
-    wanted: frozenset[str], *, clients: int, times: Times, folder: Path
+    wanted: frozenset[str], *, clients: int, tokens: int, times: Times, folder: Path
 ) -> Iterable[Measured]:
-    """Measures the wanted size figures: with `clients` clients on one side, 1,000 on the other."""
+    """Measures the wanted size figures: with `clients` clients on one side, where `tokens` were
+    issued before, and 1,000 on the other."""
     figures = {figure.name: figure for figure in SIZE if figure.name in wanted}
     if not figures:
         return
@@ -51,11 +55,18 @@ def measure_sizes(
     with ExitStack() as stack:
         for server in servers:
             stack.enter_context(server.process)
+        issued = _issue(servers[0], tokens, folder)
+        if "size-bytes" in figures:
+            yield Measured(
+                figures["size-bytes"],
+                interval([run.grown / run.tokens for run in issued]),
+                len(issued),
+                ours=f"{sum(run.tokens for run in issued):,} issued",
+                detail={"database_bytes": _measure_database(servers[0])},
+            )
         for name, endpoint in (("size-introspect", "introspect"), ("size-token", "token-es256")):
             if name in figures:
                 yield _compare(figures[name], endpoint, servers, times, folder)
-        if "size-bytes" in figures:
-            yield _measure_growth(figures["size-bytes"], servers[0], times, folder)
 
 
 def measure_nodes(wanted: frozenset[str], *, times: Times, folder: Path) -> Iterable[Measured]:
@@ -97,19 +108,30 @@ def _compare(
     )
 
 
-def _measure_growth(figure: Figure, server: Ours, times: Times, folder: Path) -> Measured:
-    """Bytes that the database grows by a token, opaque and JWT in turn."""
-    grown, issued = [], 0
-    for number in range(2 * times.rounds):
-        token_format = ("opaque", "es256")[number % 2]
+@dataclass(frozen=True, slots=True)
+class Run:
+    """So many tokens were issued, and the database grew by so many bytes."""
+
+    tokens: int
+    grown: int
+
+
+def _issue(server: Ours, tokens: int, folder: Path) -> list[Run]:
+    """Issues at least so many tokens, opaque and JWT in turn."""
+    runs: list[Run] = []
+    issued = 0
+    for token_format in cycle(("opaque", "es256")):
         calls = [token_call(server, token_format, client) for client in server.clients]
-        put_load(server.origin, calls, seconds=1, folder=folder)  # what first requests write
+        if len(runs) < 2:
+            put_load(server.origin, calls, seconds=1, folder=folder)  # what first requests write
         before = _measure_database(server)
-        load = put_load(server.origin, calls, seconds=times.seconds, folder=folder)
-        grown.append((_measure_database(server) - before) / load.requests)
+        load = put_load(server.origin, calls, seconds=ISSUING, folder=folder)
+        runs.append(Run(load.requests, _measure_database(server) - before))
         issued += load.requests
-    detail = {"issued": issued, "database_bytes": _measure_database(server)}
-    return Measured(figure, interval(grown), len(grown), ours=f"{issued:,} issued", detail=detail)
+        print(f"bench: {issued:,} of {tokens:,} tokens issued", file=sys.stderr, flush=True)
+        if issued >= tokens and len(runs) > 1:
+            break
+    return runs
 
 
 def _measure_database(server: Ours) -> int:
