@@ -11,7 +11,21 @@ from hypothesis import strategies as st
 from dojang.fetch import FetchResponse
 from dojang.jose import base64url
 from dojang.jose.keys import SigningKey
-from dojang.oauth.feed import PROOF_HEADER, Answer, Record, Tagger, build_manifest, parse_manifest
+from dojang.oauth.feed import (
+    PROOF_HEADER,
+    Answer,
+    InvalidFeed,
+    Manifest,
+    Page,
+    Record,
+    Tagger,
+    build_answer,
+    build_manifest,
+    build_page,
+    parse_answer,
+    parse_manifest,
+    parse_page,
+)
 from dojang.oauth.feed_notices import begin_proofs, parse_notice
 from dojang.oauth.revocation_fact import FactKind, Rev
 from dojang.testing import SettableClock
@@ -176,6 +190,21 @@ def test_a_lie_makes_the_view_old_and_nothing_else(
     assert_old(follower, clock)
     assert all(knows(follower, record) for record in issuer.facts[:4])
     assert_mended(follower, issuer, clock)
+
+
+@pytest.mark.proves("C91", "F6")
+@pytest.mark.parametrize("rev", [Rev(2**16, 1), Rev(1, 2**48), Rev(-1, 1), Rev(1, -1)])
+def test_what_names_a_position_that_there_is_not_is_none(issuer: ScriptedIssuer, rev: Rev) -> None:
+    page = Page(*rev, rev.number, bytes(32), bytes(32), 0, (), tuple(issuer.facts[:1]))
+    manifest = Manifest(rev, bytes(32), bytes(32), 0, ())
+    answer = Answer(rev, bytes(32), (), False, "keys", 0.5)
+    for parse in (
+        lambda: parse_page(json.loads(build_page(page, issuer="a")), issuer="a"),
+        lambda: parse_manifest(json.loads(build_manifest(manifest, issuer="a")), issuer="a"),
+        lambda: parse_answer(json.dumps(build_answer(answer)).encode()),
+    ):
+        with pytest.raises(InvalidFeed, match=r"position|whole number"):
+            parse()
 
 
 @pytest.mark.proves("C91", "F6")

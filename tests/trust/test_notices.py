@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -300,6 +301,9 @@ LIES: dict[str, Lie] = {
     "the last number there is, and one more": lambda held, issuer: issuer.line(
         5, 5, nonce=held.nonce, number=2**48 - 1, records=issuer.facts[4:5] * 2
     ),
+    "the last numbers there are, and one more": lambda held, issuer: issuer.line(
+        5, 5, nonce=held.nonce, number=2**48 - 2, records=issuer.facts[4:5] * 3
+    ),
     "half a position": _write(lambda notice: notice[:4]),
     "nothing proven": _write(lambda notice: b""),
     "a record cut": _write(lambda notice: notice[:-3]),
@@ -483,6 +487,74 @@ def test_notices_dropped_doubled_or_in_disorder_change_nothing_but_time(
     assert (follower.position, follower.proof.at) == (Rev(1, 7), asked_at)
     assert follower.exchange.feed.digest == issuer.digests[7]
     assert set(watching.evicted) == set(issuer.facts[4:])
+    assert all(knows(follower, record) for record in issuer.facts)
+
+
+@pytest.mark.proves("C91", "F6")
+@pytest.mark.parametrize("first", [5, 6])
+def test_a_notice_that_comes_late_takes_nothing_back(
+    issuer: ScriptedIssuer, follower: Follower, first: int
+) -> None:
+    """Two facts about one account: the later one counts, and what is remembered longer stays."""
+    issuer.revoke(FactKind.ACCOUNT, "alice", life=50)
+    issuer.revoke(FactKind.ACCOUNT, "alice", life=5000)
+    dead: list[bool] = []
+
+    def hold(held: Held) -> None:
+        held.tell(first)
+        held.tell(11 - first)
+        view, record = follower.view, issuer.facts[5]
+        assert view is not None
+        marks = Marks(pack_rev(Rev(1, 5)), None, (record.kind,), (record.tag,))
+        dead.append(view.find_killer(marks) is FactKind.ACCOUNT)
+        view.forget(int(issuer.clock.now()) + 1000)
+        dead.append(view.find_killer(marks) is FactKind.ACCOUNT)
+
+    issuer.hold = hold
+    ask(follower, issuer)
+    assert dead == [True, True]
+
+
+@pytest.mark.proves("F21", "V3")
+def test_a_notice_that_comes_again_makes_nothing_unheard(
+    issuer: ScriptedIssuer, follower: Follower
+) -> None:
+    def hold(held: Held) -> None:
+        for number in range(5, 8):
+            issuer.revoke(FactKind.TOKEN, f"new-{number}")
+        for number in (5, 6, 7, 5):
+            held.tell(number)
+
+    issuer.hold = hold
+    issuer.change_answer = lambda answer: answer._replace(
+        pages=(), rev=Rev(1, 4), digest=issuer.digests[4]
+    )
+    ask(follower, issuer)
+    issuer.hold = lambda held: None
+    ask(follower, issuer)
+    assert [each["heard"] for each in issuer.questions[-2:]] == ["4", "7"]
+
+
+@pytest.mark.proves("K6")
+def test_what_is_told_is_settled_when_there_is_much_of_it(
+    issuer: ScriptedIssuer, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocations, "MOST_RECENT", 8)
+    view = follower.view
+    assert view is not None
+    view.settle()
+
+    def hold(held: Held) -> None:
+        for number in range(5, 30):
+            issuer.revoke(FactKind.TOKEN, f"new-{number}")
+            held.tell(number)
+
+    issuer.hold = hold
+    ask(follower, issuer)
+    patient_until = time.monotonic() + 10
+    while len(view._recent) > 8:
+        assert time.monotonic() < patient_until
+        time.sleep(0.001)
     assert all(knows(follower, record) for record in issuer.facts)
 
 

@@ -18,7 +18,7 @@ FRAMING: Final = 4  # bytes on the wire for a byte of content, at most
 
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n]*)?")
 _FIELDS: Final = re.compile(rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*")
-_FIELD: Final = re.compile(r"\r\n([^:]+):[ \t]*([^\r]*)")
+_FIELD: Final = re.compile(r"\r\n([^:]+):[ \t]*([^\r]*)")  # of such
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 _LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n([^\n]*)\n\r\n")  # a chunk that is one
 _SIZE_BYTES: Final = 1024  # of the line before a chunk
@@ -60,6 +60,7 @@ class AnswerReader:
     def feed(self, data: bytes) -> FetchResponse | None:
         """The answer, once it is whole. Raises `FetchFailed`."""
         hear = self._hear
+        # Nothing is spent of what bounds the framing: each of these brings a line.
         if hear is not None and not self._data and not self._body:
             line = _LINE.fullmatch(data)
             if line is not None and int(line[1], 16) == len(line[2]) + 1 <= self._request.max_bytes:
@@ -137,8 +138,7 @@ class AnswerReader:
             count = int(size[1], 16)
             first, last = size.end(), size.end() + count
             if not count:
-                end = data.find(b"\r\n\r\n", first - 2)  # behind the trailers, which nobody reads
-                return None if end < 0 else self._finish(self._body, at_end=len(data) == end + 4)
+                return self._take_trailers(first - 2)
             self._check_size(len(self._body) + count)
             if len(data) < last + 2:
                 return None
@@ -151,6 +151,15 @@ class AnswerReader:
                 self._tell_all(self._hear)
         if b"\r\n" in data or len(data) > _SIZE_BYTES:
             raise self._fail(FetchProblem.MALFORMED)
+        return None
+
+    def _take_trailers(self, begin: int) -> FetchResponse | None:
+        """What nobody reads, and the end."""
+        end = self._data.find(b"\r\n\r\n", begin)
+        if end >= 0:
+            return self._finish(self._body, at_end=len(self._data) == end + 4)
+        if len(self._data) > HEAD_BYTES:
+            raise self._fail(FetchProblem.TOO_LARGE)
         return None
 
     def _tell_all(self, hear: Callable[[bytes], bool]) -> None:

@@ -28,7 +28,7 @@ def find_target(url: str) -> Target:
 
 def build_request(request: FetchRequest, target: Target) -> bytes:
     """A whole request; its headers were checked."""
-    method, _, headers, body = request[:4]
-    fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    method, body = request.method, request.body
+    fields = "".join([f"{name}: {value}\r\n" for name, value in request.headers])
     length = f"Content-Length: {len(body)}\r\n" if body or method == "POST" else ""
     return f"{method}{target.line}{fields}{length}\r\n".encode("ascii") + body

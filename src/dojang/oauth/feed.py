@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from dojang.jose import base64url, json_object
 from dojang.jose.errors import InvalidToken
-from dojang.oauth.revocation_fact import FactKind, Rev
+from dojang.oauth.revocation_fact import EPOCH_BITS, NUMBER_BITS, FactKind, Rev
 
 MEDIA_TYPE: Final = "dojang-feed+jwt"
 ALGORITHM: Final = "RS256"  # one signs, thousands verify: RSA verifies three times cheaper
@@ -189,9 +189,8 @@ def build_page(page: Page, *, issuer: str) -> bytes:
 def parse_page(claims: Mapping[str, Any], *, issuer: str) -> Page:
     """A page from claims whose signature is proven. Raises `InvalidFeed`."""
     _check_issuer(claims, issuer)
-    epoch, first, last, as_of = (
-        _whole(claims, name) for name in ("epoch", "first", "last", "as_of")
-    )
+    first, as_of = _whole(claims, "first"), _whole(claims, "as_of")
+    epoch, last = _position(claims, "last")
     records = unpack_records(_octets(claims, "records"))
     if not records or len(records) > MOST_RECORDS or last - first + 1 != len(records):
         raise InvalidFeed("a page does not hold the records that it says")
@@ -226,7 +225,7 @@ def parse_manifest(claims: Mapping[str, Any], *, issuer: str) -> Manifest:
     """A manifest from claims whose signature is proven. Raises `InvalidFeed`."""
     _check_issuer(claims, issuer)
     return Manifest(
-        Rev(_whole(claims, "epoch"), _whole(claims, "snapshot")),
+        _position(claims, "snapshot"),
         _octets(claims, "after", DIGEST_BYTES),
         _octets(claims, "chunks", DIGEST_BYTES),
         _whole(claims, "as_of"),
@@ -263,7 +262,7 @@ def parse_answer(document: bytes) -> Answer:
     if len(pages) > MOST_PAGES:
         raise InvalidFeed("the answer has too many pages")
     return Answer(
-        Rev(_whole(claims, "epoch"), _whole(claims, "head")),
+        _position(claims, "head"),
         _octets(claims, "digest", DIGEST_BYTES),
         pages,
         snapshot,
@@ -328,6 +327,13 @@ def _whole(claims: Mapping[str, Any], name: str) -> int:
     if type(value) is not int or not 0 <= value < 2**53:
         raise InvalidFeed("a member is not a whole number")
     return value
+
+
+def _position(claims: Mapping[str, Any], number_name: str) -> Rev:
+    rev = Rev(_whole(claims, "epoch"), _whole(claims, number_name))
+    if rev.epoch >> EPOCH_BITS or rev.number >> NUMBER_BITS:
+        raise InvalidFeed("there is no such position")
+    return rev
 
 
 def _seconds(claims: Mapping[str, Any], name: str, most: float) -> float:

@@ -3,7 +3,7 @@ the answer brings them signed. No I/O, no clock.
 
 An answer that began with notices is written in lines: notices, which end in a line feed, then
 `proof body`, which does not. Every proof is over the nonce of the question, so a line is good for
-one question of one follower. A notice is `first records`, and its line the hexadecimal digits
+one question of one follower. A notice is `begin records`, and its line the hexadecimal digits
 of its proof and of itself: whom its facts end, ends there and then; where the follower stands, and
 how fresh its view is, only the answer says.
 
@@ -47,9 +47,9 @@ def begin_proofs(proof_key: bytes, nonce: str) -> blake2b:
     return begun
 
 
-def build_notice(first: Rev, records: Iterable[Record]) -> bytes:
-    """What is the same for every follower: facts from the position `first` on."""
-    return pack_rev(first).to_bytes(8, "big") + pack_records(records)
+def build_notice(begin: Rev, records: Iterable[Record]) -> bytes:
+    """What is the same for every follower: facts from the position `begin` on."""
+    return pack_rev(begin).to_bytes(8, "big") + pack_records(records)
 
 
 def build_line(notice: bytes, begun: blake2b) -> bytes:
@@ -73,11 +73,11 @@ def parse_notice(line: bytes, begun: blake2b) -> tuple[int, tuple[Record, ...]]:
         raise InvalidFeed("a notice is not hexadecimal") from None
     if not _HEAD.size < len(octets) <= _MOST_BYTES:
         raise InvalidFeed("a notice has no records, or too many")
-    proof, first = _HEAD.unpack_from(octets)
+    proof, begin = _HEAD.unpack_from(octets)
     wanted = begun.copy()
     wanted.update(octets[PROOF_BYTES:])
     if not compare_digest(proof, wanted.digest()):
         raise InvalidFeed("a notice is not proven to answer this question")
-    if not 0 < first & _NUMBER < _NUMBER - MOST_RECORDS:
+    if not 0 < begin & _NUMBER < _NUMBER - MOST_RECORDS:
         raise InvalidFeed("there is no such fact")
-    return first, unpack_records(octets[_HEAD.size :])
+    return begin, unpack_records(octets[_HEAD.size :])

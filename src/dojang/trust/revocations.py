@@ -138,29 +138,29 @@ class RevocationView:
             self._add(pack_rev(begin), records)
             self._move_to(Rev(epoch, last))
 
-    def announce(self, first: int, records: Sequence[Record]) -> int:
-        """Take in facts that are to be applied later, from the position `first` on: they count from
+    def announce(self, begin: int, records: Sequence[Record]) -> int:
+        """Take in facts that are to be applied later, from the position `begin` on: they count from
         now on, and `as_of` stays. The position of the last; both as one number."""
         with self._writing:
-            last = self._add(first, records)
+            last = self._add(begin, records)
             self._end = max(self._end, last)
         return last
 
-    def _add(self, first: int, records: Sequence[Record]) -> int:
+    def _add(self, begin: int, records: Sequence[Record]) -> int:
         """The position of the last, as one number."""
         recent = self._recent
-        for rev, (kind, tag, forget_after) in enumerate(records, first):
+        for rev, (kind, tag, forget_after) in enumerate(records, begin):
             fact = pack_fact(kind, rev, forget_after)
             known = recent.setdefault(tag, fact)
             if known != fact:  # not what was announced
                 recent[tag] = join(known, fact)
             if kind is not _TOKEN:
-                self._notice_other(kind)
+                self._note_other(kind)
         if len(recent) > MOST_RECENT:
             self._settle_aside()
-        return first + len(records) - 1
+        return begin + len(records) - 1
 
-    def _notice_other(self, kind: FactKind) -> None:
+    def _note_other(self, kind: FactKind) -> None:
         self._of_keys |= kind is FactKind.KEY
         if not self._recent_others:
             self._recent_others = True
@@ -267,7 +267,7 @@ class RevocationView:
             self._settle_aside()
 
     def _settle_aside(self) -> None:
-        if not self._settling.locked():
+        if not self._settling.locked():  # who calls may hold `_writing`
             Flight(self._settle_unless_busy, name="dojang-view")
 
     def _settle_unless_busy(self) -> None:

@@ -85,7 +85,7 @@ class VerifiedFeed:
         self.as_of = 0
         self.witness: str | None = None
         self.base = NOWHERE
-        self._heard = 0  # up to which position facts are known, if by notices alone
+        self._heard = 0  # up to which position facts are known, as one number; who asks writes it
         self.issuer: Final = issuer
         self.archive: Final = archive
         self.keys: Final = FeedKeys()
@@ -157,14 +157,14 @@ class VerifiedFeed:
         """Take in facts that the issuer tells before it signs them, to the question that has
         `begun` their proofs: they end tokens from now on. Where the view stands, and how fresh it
         is, they do not say. Raises `InvalidFeed`."""
-        first, records = parse_notice(line, begun)
+        begin, records = parse_notice(line, begun)
         view, heard = self.view, self._heard
-        if view is None or (first ^ heard) >> NUMBER_BITS:
+        if view is None or (begin ^ heard) >> NUMBER_BITS:
             raise InvalidFeed("a notice is of another epoch")
-        last = view.announce(first, records)
+        last = view.announce(begin, records)
         self._tell_watchers(records)
-        if first <= heard + 1:  # else one was lost, and is to be told again
-            self._heard = max(heard, last)
+        if begin <= heard + 1:  # else one was lost, and is to be told again
+            self._heard = max(self._heard, last)
 
     @property
     def heard(self) -> int:
