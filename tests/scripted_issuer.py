@@ -305,11 +305,10 @@ class ScriptedIssuer:
             0.5,
         )
         body = json.dumps(build_answer(self.change_answer(answer))).encode()
-        digest = sha256(body).digest()
+        proof = prove_answer(self.proof_key, held.nonce, sha256(body).digest())
         if held.lines:
-            line = build_last_line(body, digest, self.proof_key, held.nonce)
+            line = build_last_line(proof, body)
             return self.change_response(FetchResponse(200, {"content-type": LINES}, line))
-        proof = prove_answer(self.proof_key, held.nonce, digest)
         return self.change_response(FetchResponse(200, {PROOF_HEADER: proof}, body))
 
     def _serve_snapshot(self, request: FetchRequest, form: dict[str, str]) -> FetchResponse:

@@ -26,7 +26,6 @@ from dojang.oauth.feed import (
     InvalidFeed,
     Record,
     pack_records,
-    prove_answer,
     unpack_records,
 )
 from dojang.oauth.revocation_fact import NUMBER_BITS, Rev, pack_rev
@@ -59,9 +58,9 @@ def build_line(notice: bytes, begun: blake2b) -> bytes:
     return hexlify(proof.digest() + notice)
 
 
-def build_last_line(body: bytes, digest: bytes, proof_key: bytes, nonce: str) -> bytes:
-    """The answer itself, whose SHA-256 is `digest`, behind its notices."""
-    return b"%b %b" % (prove_answer(proof_key, nonce, digest).encode(), body)
+def build_last_line(proof: str, body: bytes) -> bytes:
+    """The answer itself, with its own proof, behind its notices."""
+    return b"%b %b" % (proof.encode(), body)
 
 
 def parse_notice(line: bytes, begun: blake2b) -> tuple[int, tuple[Record, ...]]:

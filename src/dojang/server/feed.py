@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from dojang.oauth.errors import ErrorCode, OAuthError, Unavailable
 from dojang.oauth.feed import LONGEST_HOLD, LONGEST_PAUSE, MOST_PAGES, MOST_RECORDS, Lease
+from dojang.oauth.feed_notices import begin_proofs
 from dojang.server.feed_answers import Answers, Body, Place
 from dojang.server.feed_leases import LeaseClaims, Leases
 from dojang.server.feed_notices import Listener, Notices
@@ -148,7 +149,7 @@ class Feed:
         asked_at = Place(asked.rev, asked.digest)
         answers = self._answers
         if channel is not None and asked.heard is not None and self._can_tell(asked):
-            listener = Listener(channel, lease.proof_key, asked.nonce)
+            listener = Listener(channel, begin_proofs(lease.proof_key, asked.nonce))
             since = answers.ends
             self._holds.wake(lease.follower_id)
             self._expect_news()

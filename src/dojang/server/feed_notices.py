@@ -16,8 +16,6 @@ from dojang.oauth.feed import MOST_RECORDS
 from dojang.oauth.feed_notices import (
     MEDIA_TYPE,
     MOST_NOTICE_BYTES,
-    begin_proofs,
-    build_last_line,
     build_line,
     build_notice,
 )
@@ -26,6 +24,8 @@ from dojang.oauth.revocation_fact import Rev
 from dojang.trust.feed_holds import Holds
 
 if TYPE_CHECKING:
+    from hashlib import blake2b
+
     from dojang.oauth.http import Channel
     from dojang.server.fact_log import FactLog, LoggedFact
     from dojang.server.state import State
@@ -46,17 +46,15 @@ HEADERS: Final = (
 
 
 class Listener:
-    """A held question that is told of facts. `begun` says that it was, `ended` that it is to be
-    answered."""
+    """A held question that is told of facts, each with a proof that begins as `proofs` do. `begun`
+    says that it was, `ended` that it is to be answered."""
 
-    __slots__ = ("_channel", "_left", "_nonce", "_proof_key", "_proofs", "begun", "ended")
+    __slots__ = ("_channel", "_left", "_proofs", "begun", "ended")
 
-    def __init__(self, channel: Channel, proof_key: bytes, nonce: str) -> None:
+    def __init__(self, channel: Channel, proofs: blake2b) -> None:
         self.begun = self.ended = False
         self._channel = channel
-        self._proof_key = proof_key
-        self._nonce = nonce
-        self._proofs = begin_proofs(proof_key, nonce)
+        self._proofs = proofs
         self._left = MOST_NOTICE_BYTES
 
     def tell(self, notices: Sequence[bytes]) -> bool:
@@ -68,10 +66,6 @@ class Listener:
         self.begun = True
         self._left -= len(lines)
         return self._left > 0
-
-    def build_last_line(self, body: bytes, digest: bytes) -> bytes:
-        """The line that ends its answer, of a body with this SHA-256."""
-        return build_last_line(body, digest, self._proof_key, self._nonce)
 
 
 class Notices:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dojang.oauth.feed import PROOF_HEADER, build_lease, prove_answer
+from dojang.oauth.feed_notices import build_last_line
 from dojang.oauth.feed_questions import parse_name, parse_question
 from dojang.oauth.http import JSON, NO_STORE, Request, Response, build_json, parse_form
 from dojang.server.callers import authenticate_caller
@@ -48,9 +49,9 @@ async def question(provider: Provider, request: Request) -> Response:
         provider.feed.hear(asked.witness, now=now)
     provider.feed.note(lease, asked, now=now)
     body, listener = await provider.feed.answer(lease, asked, request.channel)
-    if listener is not None and listener.begun:
-        return Response(200, HEADERS, listener.build_last_line(*body))
     proof = prove_answer(lease.proof_key, asked.nonce, body.sha256)
+    if listener is not None and listener.begun:
+        return Response(200, HEADERS, build_last_line(proof, body.octets))
     return Response(200, _HEADERS, body.octets, ((_PROOF, proof.encode()),))
 
 
