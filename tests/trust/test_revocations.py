@@ -445,13 +445,15 @@ def test_facts_come_in_order_and_once() -> None:
         (1, 2**48, Record(FactKind.KEY, bytes(16), NOW)),
         (2**16, 1, Record(FactKind.KEY, bytes(16), NOW)),
         (-1, 1, Record(FactKind.KEY, bytes(16), NOW)),
+        (1, 1, Record(FactKind.KEY, bytes(15), NOW)),
+        (1, 1, Record(FactKind.KEY, bytes(17), NOW)),
     ],
 )
 @pytest.mark.proves("K6")
 def test_what_is_no_fact_changes_nothing(odd: tuple[int, int, Record]) -> None:
     view = RevocationView(TAGGER)
     epoch, first, record = odd
-    with pytest.raises(ValueError, match=r"position|order"):
+    with pytest.raises(ValueError, match=r"position|length|order"):
         view.apply(epoch, first, [Record(FactKind.KEY, b"k" * 16, NOW), record])
     assert (len(view), view.as_of) == (0, BEGINNING)
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from dojang.fetch.flight import Flight
 from dojang.fetch.forking import renew_in_children
-from dojang.oauth.feed import Record, Tagger
+from dojang.oauth.feed import TAG_BYTES, Record, Tagger
 from dojang.oauth.revocation_fact import EPOCH_BITS, NUMBER_BITS, FactKind, Rev, pack_rev
 from dojang.trust.marks import OTHER_KINDS, Marker, Marks
 from dojang.trust.revocation_shards import REV, Image
@@ -126,11 +126,13 @@ class RevocationView:
     def apply(self, epoch: int, first: int, records: Sequence[Record]) -> None:
         """Take in later facts, numbered from `first` on.
 
-        Raises `ValueError` where they are not later than `as_of`, or there are no such positions.
+        Raises `ValueError` where they are not later than `as_of`, or are none.
         """
         last = first + len(records) - 1
         if epoch >> EPOCH_BITS or last >> NUMBER_BITS:
             raise ValueError("there are no such positions")
+        if {len(tag) for _, tag, _ in records} - {TAG_BYTES}:
+            raise ValueError("a tag has not its length")
         begin = Rev(epoch, first)
         with self._writing:
             if begin <= self.as_of:
@@ -139,8 +141,8 @@ class RevocationView:
             self._move_to(Rev(epoch, last))
 
     def announce(self, begin: int, records: Sequence[Record]) -> int:
-        """Take in facts that are to be applied later, from the position `begin` on: they count from
-        now on, and `as_of` stays. The position of the last; both as one number."""
+        """Take in facts of a notice, from the position `begin` on, which are to be applied later:
+        they count from now on, and `as_of` stays. The position of the last; both as one number."""
         with self._writing:
             last = self._add(begin, records)
             self._end = max(self._end, last)
