@@ -157,6 +157,7 @@ def test_what_could_be_read_in_two_ways_is_not_read(wire: bytes) -> None:
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
         b"HTTP/1.1 100 Continue\r\n\r\n" * 3000,
         HEAD_OF_CHUNKS + b"0\r\nX: " + b"x" * 66_000,
+        HEAD_OF_CHUNKS + b"0\r\nX: " + b"x" * 70_000,
     ],
 )
 @pytest.mark.parametrize("piece", [997, 1_000_000])
