@@ -80,8 +80,11 @@ class _Witness:
     def evict(self, records: Sequence[Record]) -> None:
         for _, tag, _ in records:
             expected = self._expected.pop(tag, None)  # a page tells it again
-            if expected is not None and self._find_killer and self._find_killer(expected[1]):
-                self.refused[expected[0]] = time.monotonic_ns()
+            if expected is None or self._find_killer is None:
+                continue
+            place, marks = expected
+            if self._find_killer(marks) is FactKind.TOKEN:
+                self.refused[place] = time.monotonic_ns()
 
     def evict_all(self) -> None:
         """Nothing is timed by a snapshot."""
